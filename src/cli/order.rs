@@ -1,0 +1,1 @@
+//! `refloat order`: read and edit a tenant order without a cluster.

@@ -1,0 +1,4 @@
+//! Refloat carries a tenant through a Velero restore on an Argo CD platform.
+
+pub mod cli;
+pub mod order;
