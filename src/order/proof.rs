@@ -1,0 +1,192 @@
+//! What an edit intends, and the proof that its result is that and nothing else.
+
+use super::fault::{Fault, OrderError};
+use super::source::{Source, Text};
+use super::tree::{Entry, Kind, Node, Style};
+
+/// One intended change to the document that holds the values. Paths are indexes of entries and items.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// The value at `path` becomes this.
+    Set { path: Vec<usize>, to: Node },
+    /// The mapping or list at `path` gets a member at `index`; a list ignores the key.
+    Insert {
+        path: Vec<usize>,
+        index: usize,
+        key: &'static str,
+        value: Node,
+    },
+    /// The mapping or list at `path` loses the member at `index`.
+    Remove { path: Vec<usize>, index: usize },
+}
+
+/// Reads the edited text again: it must be what was intended, and every line outside of the changed
+/// ones (`first..=last`, lines of the old file) must be there byte for byte.
+pub(super) fn prove(
+    before: &Source,
+    after: &str,
+    changes: Vec<Change>,
+    lines: (usize, usize),
+) -> Result<(), OrderError> {
+    let refuse = |why: &str| -> OrderError {
+        let at = before.file.start_of(lines.0);
+        let words = format!("the edit is refused: {why}");
+        before.file_fault(at, "values", &words).into()
+    };
+    let edited = Source::parse(after).map_err(|error| {
+        let Fault { line, words, .. } = &error.faults()[0];
+        refuse(&format!(
+            "its result could not be read: line {line}: {words}"
+        ))
+    })?;
+    if before.form != edited.form || before.mark != edited.mark || before.place != edited.place {
+        return Err(refuse("it would change the form of the file"));
+    }
+    let mut intended = before.document().clone();
+    for change in changes {
+        if apply(&mut intended, change).is_none() {
+            return Err(refuse("what it intends has no place in the file"));
+        }
+    }
+    if !same(&intended, edited.document()) {
+        return Err(refuse(
+            "its result would read differently from what was intended",
+        ));
+    }
+    // Everything that is not the edited document: further documents, and what stands around the block scalar.
+    let scalar = before.inner().is_some().then_some(before.place);
+    let others = |source: &Source| source.documents.len();
+    if others(before) != others(&edited) {
+        return Err(refuse("it would change the number of documents"));
+    }
+    for (index, (old, new)) in before.documents.iter().zip(&edited.documents).enumerate() {
+        let unchanged = match scalar {
+            Some((document, entry)) if document == index => same_but(old, new, entry),
+            None if before.place.0 == index => true,
+            _ => same(old, new),
+        };
+        if !unchanged {
+            return Err(refuse("it would change something else in the file"));
+        }
+    }
+    if let (Some(old), Some(new)) = (before.inner(), edited.inner()) {
+        let rest = |documents: &[Node]| documents.len();
+        if rest(&old.documents) != rest(&new.documents)
+            || !old
+                .documents
+                .iter()
+                .zip(&new.documents)
+                .skip(1)
+                .all(|(old, new)| same(old, new))
+        {
+            return Err(refuse("it would change another document inside the values"));
+        }
+    }
+    if !lines_kept(&before.file, &edited.file, lines) {
+        return Err(refuse("it would change other lines"));
+    }
+    Ok(())
+}
+
+/// Are the lines before `first` and after `last` all there, byte for byte?
+fn lines_kept(before: &Text, after: &Text, (first, last): (usize, usize)) -> bool {
+    let head = &before.text[..before.start_of(first)];
+    let tail = &before.text[before.start_of(last + 1)..];
+    after.text.len() >= head.len() + tail.len()
+        && after.text.starts_with(head)
+        && after.text.ends_with(tail)
+}
+
+fn descend<'n>(node: &'n mut Node, path: &[usize]) -> Option<&'n mut Node> {
+    let mut node = node;
+    for index in path {
+        node = match &mut node.kind {
+            Kind::Mapping { entries, .. } => &mut entries.get_mut(*index)?.value,
+            Kind::Sequence { items, .. } => items.get_mut(*index)?,
+            Kind::Scalar { .. } | Kind::Alias(_) => return None,
+        };
+    }
+    Some(node)
+}
+
+fn apply(root: &mut Node, change: Change) -> Option<()> {
+    match change {
+        Change::Set { path, to } => descend(root, &path)?.kind = to.kind,
+        Change::Insert {
+            path,
+            index,
+            key,
+            value,
+        } => match &mut descend(root, &path)?.kind {
+            Kind::Mapping { entries, .. } if index <= entries.len() => entries.insert(
+                index,
+                Entry {
+                    key: Node::plain(key),
+                    value,
+                },
+            ),
+            Kind::Sequence { items, .. } if index <= items.len() => items.insert(index, value),
+            _ => return None,
+        },
+        Change::Remove { path, index } => {
+            let node = descend(root, &path)?;
+            let emptied = match &mut node.kind {
+                Kind::Mapping { entries, flow } if index < entries.len() => {
+                    entries.remove(index);
+                    entries.is_empty() && !*flow
+                }
+                Kind::Sequence { items, flow } if index < items.len() => {
+                    items.remove(index);
+                    items.is_empty() && !*flow
+                }
+                _ => return None,
+            };
+            if emptied {
+                node.kind = Node::plain("").kind;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Do two nodes read the same? Where they stand does not matter, nor block or flow, nor which quotes.
+fn same(a: &Node, b: &Node) -> bool {
+    if a.tag != b.tag || a.anchor != b.anchor {
+        return false;
+    }
+    match (&a.kind, &b.kind) {
+        (Kind::Scalar { text: x, style: s }, Kind::Scalar { text: y, style: t }) => {
+            x == y && (*s == Style::Plain) == (*t == Style::Plain)
+        }
+        (Kind::Mapping { entries: x, .. }, Kind::Mapping { entries: y, .. }) => {
+            x.len() == y.len()
+                && x.iter()
+                    .zip(y)
+                    .all(|(x, y)| same(&x.key, &y.key) && same(&x.value, &y.value))
+        }
+        (Kind::Sequence { items: x, .. }, Kind::Sequence { items: y, .. }) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
+        }
+        (Kind::Alias(x), Kind::Alias(y)) => x == y,
+        _ => false,
+    }
+}
+
+/// Like [`same`] for two mappings, but the scalar of entry `but` may hold another text.
+fn same_but(a: &Node, b: &Node, but: usize) -> bool {
+    let (Kind::Mapping { entries: x, .. }, Kind::Mapping { entries: y, .. }) = (&a.kind, &b.kind)
+    else {
+        return false;
+    };
+    a.tag == b.tag
+        && a.anchor == b.anchor
+        && x.len() == y.len()
+        && x.iter().zip(y).enumerate().all(|(index, (x, y))| {
+            same(&x.key, &y.key)
+                && if index == but {
+                    x.value.tag == y.value.tag && x.value.anchor == y.value.anchor
+                } else {
+                    same(&x.value, &y.value)
+                }
+        })
+}
