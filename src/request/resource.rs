@@ -1,0 +1,532 @@
+//! The custom resource: what people want (`spec`) and what is known (`status`).
+//!
+//! `status` holds facts only. The phase is derived from them by
+//! [`super::phase::phase`] and stored nowhere; conditions are published from it.
+
+use jiff::Timestamp;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::order::SelfHealRecord;
+
+use super::inventory::InventorySummary;
+use super::preflight::CheckResult;
+
+/// A person's wish to have a tenant's namespaces restored from a backup.
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
+#[kube(
+    group = "refloat.dev",
+    version = "v1alpha1",
+    kind = "RestoreRequest",
+    plural = "restorerequests",
+    shortname = "rr",
+    category = "refloat",
+    namespaced,
+    status = "RestoreStatus",
+    derive = "PartialEq",
+    doc = "A tenant's restore, from the request to self-heal being back",
+    printcolumn(
+        name = "Phase",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Progressing")].reason"#
+    ),
+    printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
+    printcolumn(
+        name = "Backup",
+        type_ = "string",
+        json_path = ".status.checked.backup.name"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreRequestSpec {
+    /// The tenant, as its order names it.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("the tenant of a request cannot be changed: make a new request"))]
+    #[schemars(length(min = 1, max = 63))]
+    pub tenant: String,
+
+    /// The namespaces to clear and restore, by their full names.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("the namespaces of a request cannot be changed: make a new request"))]
+    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 63)))]
+    pub namespaces: Vec<String>,
+
+    /// What to restore from.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("the source of a request cannot be changed: make a new request"))]
+    pub source: Source,
+
+    /// Why, in the requester's words.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("the reason of a request cannot be changed: make a new request"))]
+    #[schemars(length(min = 1, max = 1000))]
+    pub reason: String,
+
+    /// Who asks.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("the requester of a request cannot be changed: make a new request"))]
+    pub requester: Person,
+
+    /// What reviewers said in chat. Approvals given on GitHub are read there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub votes: Vec<Vote>,
+
+    /// Set when the requester calls the restore off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<Withdrawal>,
+
+    /// How to go on from `Stuck`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+}
+
+/// What to restore from: a backup by its name, or a schedule and a day, or
+/// (all absent) the latest good backup of the namespaces.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The name of a Velero Backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub backup: Option<String>,
+    /// The schedule's name as the order has it, without the tenant's prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub schedule: Option<String>,
+    /// The day, as a person types it: `yesterday`, `2026-11-20`, `monday`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 40))]
+    pub day: Option<String>,
+}
+
+/// Somebody in a chat.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Person {
+    /// The chat they were seen in: `console` or `discord`.
+    #[schemars(length(min = 1, max = 32))]
+    pub chat: String,
+    /// The chat's own stable id of the person.
+    #[schemars(length(min = 1, max = 64))]
+    pub id: String,
+    /// What to call them; never used to decide anything.
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
+}
+
+impl Person {
+    /// True if both are the same account of the same chat, whatever the names.
+    pub fn is(&self, other: &Person) -> bool {
+        self.chat == other.chat && self.id == other.id
+    }
+}
+
+/// A reviewer's yes or no, given in chat.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Vote {
+    pub by: Person,
+    pub at: Timestamp,
+    pub verdict: Verdict,
+    /// The digest of what was approved (invariant S2); see [`super::digest`].
+    #[schemars(length(max = 64))]
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub reason: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Verdict {
+    Approve,
+    Deny,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Withdrawal {
+    pub by: Person,
+    pub at: Timestamp,
+}
+
+/// A person's answer to `Stuck`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    pub by: Person,
+    pub at: Timestamp,
+    pub action: Action,
+    /// The moment of the `stuck` fact that this answers: an old answer is no
+    /// answer to a new question.
+    pub answers: Timestamp,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Action {
+    /// Try again from where it stopped.
+    Retry,
+    /// Leave the namespaces as they are and turn self-heal on again.
+    ResumeAsIs,
+}
+
+/// What is known about a restore. Every field is a fact that was seen or done.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RestoreStatus {
+    /// `metadata.generation` that the conditions speak of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Checked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<PullRequest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+    /// The last time an approval, or what was to be approved, became void.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voided: Option<Note>,
+    /// Applications that Argo CD was asked to look at again since the merge of
+    /// the pause, as `namespace/name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refreshed_for_pause: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safety_backup: Option<BackupRun>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clearing: Option<Clearing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreRun>,
+    /// Restores of this request that ended badly and were tried again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_restores: Vec<RestoreRun>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+    /// Why the restore ends without having been carried through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// As `refreshedForPause`, before the resume and after its merge.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refreshed_before_resume: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refreshed_for_resume: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prune_consent: Option<Consent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume: Option<PullRequest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
+    /// Answers to `Stuck` so far, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+    /// What the current phase waits for, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Note>,
+    /// Reminders due so far about what waits for a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reminders: Vec<Reminder>,
+    /// The last effect that failed; taken away when the next one succeeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A sentence and its moment.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Note {
+    pub at: Timestamp,
+    pub message: String,
+}
+
+/// A person was, or is to be, reminded.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reminder {
+    pub at: Timestamp,
+    pub about: ReminderOf,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum ReminderOf {
+    /// Nobody has approved or denied yet.
+    Approval,
+    /// Self-heal has been off for long (L1).
+    SelfHealOff,
+}
+
+/// What Checking found.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Checked {
+    pub at: Timestamp,
+    pub backup: BackupFact,
+    /// The order's path in the repository.
+    pub order_path: String,
+    pub checks: Vec<CheckResult>,
+    pub inventory: InventorySummary,
+    /// Applications that deploy to the namespaces, as `namespace/name`.
+    pub applications: Vec<String>,
+}
+
+/// The backup that a request was resolved to.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupFact {
+    pub name: String,
+    pub uid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    pub started_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A pull request on the tenant order.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PullRequest {
+    pub at: Timestamp,
+    /// Absent when the order already read as wanted, so that there was nothing to ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Opened>,
+    /// What stood in the order before the edit.
+    pub record: SelfHealRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// Approval of this pull request, where the first one does not cover it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Opened {
+    pub number: u64,
+    pub url: String,
+    pub branch: String,
+    pub head_sha: String,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Merged {
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha: Option<String>,
+}
+
+/// Somebody with the right to said yes to exactly this.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    pub at: Timestamp,
+    /// The reviewer, as the configuration calls them.
+    pub by: String,
+    pub via: Via,
+    pub digest: String,
+}
+
+/// Where an approval was given.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Via {
+    Chat,
+    Review,
+    /// The approval of the pause covers the resume (`approval.coversResume`).
+    Pause,
+}
+
+/// Every Application that deploys to the namespaces was quiet.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Settled {
+    pub at: Timestamp,
+    pub applications: Vec<String>,
+}
+
+/// A Velero Backup made by this request.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupRun {
+    pub name: String,
+    pub uid: String,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+}
+
+/// How far something counted is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    pub done: i64,
+    pub total: i64,
+}
+
+/// The deletion of what was approved.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Clearing {
+    /// The moment it began; nothing younger is ever deleted.
+    pub cutoff: Timestamp,
+    /// How many objects there were, and how many of them are gone.
+    pub progress: Progress,
+    /// How often in a row the namespaces were seen empty.
+    #[serde(default)]
+    pub empty_looks: u8,
+    /// The second time in a row that they were seen empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emptied_at: Option<Timestamp>,
+}
+
+/// A Velero Restore made by this request.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreRun {
+    pub name: String,
+    pub uid: String,
+    pub created_at: Timestamp,
+    /// Velero's phase, as Velero names it.
+    #[serde(default)]
+    pub phase: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default)]
+    pub items: Progress,
+    #[serde(default)]
+    pub bytes: Progress,
+    #[serde(default)]
+    pub warnings: i64,
+    #[serde(default)]
+    pub errors: i64,
+    /// When items or bytes last moved on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progressed_at: Option<Timestamp>,
+    /// Set when Velero has ended it, well or badly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    pub at: Timestamp,
+    pub volumes: i64,
+    pub claims: i64,
+    pub pods: i64,
+}
+
+/// Why and how a restore ends early.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    pub message: String,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Outcome {
+    Refused,
+    Denied,
+    Withdrawn,
+    Expired,
+    /// A person chose, from `Stuck`, to turn self-heal on as things are.
+    ResumedAsIs,
+}
+
+/// A person must choose how to go on.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stuck {
+    pub at: Timestamp,
+    pub reason: StuckReason,
+    pub message: String,
+    /// What the person would consent to by going on, one name an entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum StuckReason {
+    SafetyBackupFailed,
+    ClearingBlocked,
+    RestoreFailed,
+    RestorePartiallyFailed,
+    RestoreVanished,
+    RestoreStalled,
+    VerificationFailed,
+    WouldPrune,
+    ResumeBlocked,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Consent {
+    pub at: Timestamp,
+    pub by: String,
+    /// What was consented to, one name an entry.
+    pub objects: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastError {
+    pub at: Timestamp,
+    pub effect: String,
+    pub message: String,
+    pub attempts: u32,
+}
+
+/// A condition as the Kubernetes API conventions define it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+    pub last_transition_time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+impl RestoreStatus {
+    /// True from the merge of the pause until self-heal is seen back: somebody
+    /// or something has to bring it back (L1).
+    pub fn self_heal_is_off(&self) -> bool {
+        self.resumed_at.is_none()
+            && self
+                .pause
+                .as_ref()
+                .is_some_and(|pull| pull.merged.is_some())
+    }
+
+    /// True once something may have been deleted: from here on a withdrawal
+    /// comes too late.
+    pub fn clearing_began(&self) -> bool {
+        self.clearing.is_some()
+    }
+
+    /// When the person last answered `Stuck`; deadlines count from there.
+    pub fn last_choice_at(&self) -> Option<Timestamp> {
+        self.choices.last().map(|choice| choice.at)
+    }
+}
+
+impl PullRequest {
+    /// True while the pull request can still be merged or closed.
+    pub fn is_open(&self) -> bool {
+        self.opened.is_some() && self.merged.is_none() && self.closed_at.is_none()
+    }
+}
