@@ -57,7 +57,12 @@ impl FromStr for Page {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let number = text.parse().map(Self);
-        number.map_err(|_| ValueError::new("a page is a whole number from 1, for example `2`"))
+        number.map_err(|_| {
+            ValueError::new(
+                "it is no page",
+                "A page is a whole number from 1, for example `2`",
+            )
+        })
     }
 }
 

@@ -141,9 +141,9 @@ impl FromStr for Day {
             words = vec![date, time];
         }
         match words.as_slice() {
-            [] => Err(wrong("it is empty;")),
+            [] => Err(wrong("it is empty")),
             ["latest"] => Ok(Self::Latest),
-            ["latest", _] => Err(wrong("`latest` has no time of day;")),
+            ["latest", _] => Err(wrong("`latest` has no time of day")),
             [day] => Ok(Self::On {
                 day: calendar_day(day)?,
                 at: None,
@@ -152,7 +152,7 @@ impl FromStr for Day {
                 day: calendar_day(day)?,
                 at: Some(time_of_day(time)?),
             }),
-            _ => Err(wrong("there are too many words;")),
+            _ => Err(wrong("there are too many words")),
         }
     }
 }
@@ -173,7 +173,7 @@ fn calendar_day(word: &str) -> Result<CalendarDay, ValueError> {
     }
     let why = match meant(word, WORDS.map(|(word, _)| word)) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => "it is no day;".to_owned(),
+        None => "it is no day".to_owned(),
     };
     Err(wrong(&why))
 }
@@ -187,7 +187,7 @@ fn date(word: &str) -> Option<Result<Date, ValueError>> {
     };
     let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
     let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
-    Some(date.map_err(|_| wrong("there is no such date;")))
+    Some(date.map_err(|_| wrong("there is no such date")))
 }
 
 fn time_of_day(word: &str) -> Result<Time, ValueError> {
@@ -198,15 +198,16 @@ fn time_of_day(word: &str) -> Result<Time, ValueError> {
     let time = word.split_once(':').filter(|(_, minute)| minute.len() == 2);
     time.and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok())
         .ok_or_else(|| {
-            wrong("the time of day is not one, which is hours and minutes as in `03:30`;")
+            wrong("the time of day is not one, which is hours and minutes as in `03:30`")
         })
 }
 
 fn wrong(why: &str) -> ValueError {
-    ValueError::new(format!(
-        "{why} a day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, \
-         for example `2026-11-20` or `2026-11-20 03:30`"
-    ))
+    ValueError::new(
+        why,
+        "A day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or \
+         `2026-11-20 03:30`",
+    )
 }
 
 #[cfg(test)]
@@ -267,9 +268,9 @@ mod tests {
         ] {
             assert!(text.parse::<Day>().is_err(), "{text}");
         }
-        insta::assert_snapshot!("yesteday".parse::<Day>().unwrap_err(), @"did you mean `yesterday`? a day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or `2026-11-20 03:30`");
-        insta::assert_snapshot!("2026-02-29".parse::<Day>().unwrap_err(), @"there is no such date; a day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or `2026-11-20 03:30`");
-        insta::assert_snapshot!("today 25:00".parse::<Day>().unwrap_err(), @"the time of day is not one, which is hours and minutes as in `03:30`; a day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or `2026-11-20 03:30`");
+        insta::assert_snapshot!("yesteday".parse::<Day>().unwrap_err(), @"did you mean `yesterday`? A day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or `2026-11-20 03:30`");
+        insta::assert_snapshot!("2026-02-29".parse::<Day>().unwrap_err(), @"there is no such date. A day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or `2026-11-20 03:30`");
+        insta::assert_snapshot!("today 25:00".parse::<Day>().unwrap_err(), @"the time of day is not one, which is hours and minutes as in `03:30`. A day is `latest`, `today`, `yesterday`, a weekday, or a date as year-month-day, for example `2026-11-20` or `2026-11-20 03:30`");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::meant::{did_you_mean, shown};
+use crate::words::quote;
 use crate::{SourceError, ValueError};
 
 /// Why a line is no command. `Display` says what is wrong, where, and what to do.
@@ -36,7 +37,7 @@ pub enum ParseError {
     },
 
     /// The second word is none of the command.
-    #[error("`/{command}` has no `{}`{} It has {}.", shown(word), did_you_mean(meant.as_deref()), list(known))]
+    #[error("`/{command}` has no `{}`{}", shown(word), meant_or(meant.as_deref(), known))]
     UnknownSubcommand {
         /// The command.
         command: &'static str,
@@ -44,7 +45,7 @@ pub enum ParseError {
         word: String,
         /// What it was probably meant to be: one word or a whole command.
         meant: Option<String>,
-        /// The words that can follow.
+        /// The words that can follow and are available.
         known: Vec<&'static str>,
     },
 
@@ -57,10 +58,7 @@ pub enum ParseError {
     PlainForm,
 
     /// No option of the command has this name.
-    #[error(
-        "`/{command}` has no option `{}`{} It takes {}.",
-        shown(word), did_you_mean(*meant), if known.is_empty() { "none".to_owned() } else { list(known) }
-    )]
+    #[error("`/{command}` has no option `{}`{}", shown(word), meant_or(*meant, known))]
     UnknownOption {
         /// All words of the command.
         command: &'static str,
@@ -74,8 +72,9 @@ pub enum ParseError {
 
     /// An option that the command needs is not there.
     #[error(
-        "`/{command}` needs `{option}` ({doc}). For example `{option}:{}`.",
-        crate::words::quote(example)
+        "`/{command}` needs `{option}`: {}. For example `{option}:{}`.",
+        uncapital(doc),
+        quote(example)
     )]
     MissingOption {
         /// All words of the command.
@@ -91,7 +90,7 @@ pub enum ParseError {
     /// An option stands there without a value.
     #[error(
         "`{option}` has no value. Write it like `{option}:{}`, or leave it out.",
-        crate::words::quote(example)
+        quote(example)
     )]
     EmptyValue {
         /// The option.
@@ -158,7 +157,25 @@ pub enum ParseError {
     },
 }
 
+/// What was meant; or, where nothing is near, what there is.
+fn meant_or(meant: Option<&str>, known: &[&str]) -> String {
+    match (meant, known) {
+        (Some(_), _) => did_you_mean(meant),
+        (None, []) => ". Nothing can follow it.".to_owned(),
+        (None, known) => format!(". It takes {}.", list(known)),
+    }
+}
+
 fn list(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")
+}
+
+/// The doc of an option, to go on within a sentence.
+fn uncapital(doc: &str) -> String {
+    let mut chars = doc.chars();
+    chars
+        .next()
+        .map(|first| first.to_lowercase().chain(chars).collect())
+        .unwrap_or_default()
 }

@@ -336,7 +336,7 @@ mod tests {
                 });
                 match parse(&line) {
                     Err(ParseError::MissingOption { option, .. }) => {
-                        assert_eq!(option, left_out.name, "{line}")
+                        assert_eq!(option, left_out.name, "{line}");
                     }
                     other => panic!("{line}: {other:?}"),
                 }

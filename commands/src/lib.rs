@@ -7,10 +7,12 @@
 //! Architecture invariant: nothing here does I/O, reads a clock or knows a chat service. What a word means
 //! in the world (whether a tenant exists, whether a cron expression is valid) is the caller's to find out.
 
+mod approve;
 mod args;
 mod command;
 mod complete;
 mod day;
+mod deny;
 mod error;
 mod grammar;
 mod help;
@@ -20,18 +22,16 @@ mod options;
 mod parse;
 mod plain;
 mod reason;
+mod source;
 mod ttl;
 mod value;
 mod when;
 mod words;
 
-pub mod approve;
 pub mod backups;
-pub mod deny;
 pub mod refloat;
 pub mod restore;
 pub mod schedule;
-pub mod source;
 
 pub use command::Command;
 pub use complete::{Completion, Offer, complete, complete_value};

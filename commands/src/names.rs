@@ -16,7 +16,7 @@ impl FromStr for Tenant {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        label(text, "a tenant's name", "poseidon1").map(Self)
+        label(text, "A tenant's name", "poseidon1").map(Self)
     }
 }
 
@@ -53,7 +53,7 @@ impl FromStr for Namespace {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        label(text, "a namespace or environment", "dev").map(Self)
+        label(text, "A namespace or environment", "dev").map(Self)
     }
 }
 
@@ -67,7 +67,7 @@ impl FromStr for ScheduleName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        subdomain(text, "a schedule's name", "daily").map(Self)
+        subdomain(text, "A schedule's name", "daily").map(Self)
     }
 }
 
@@ -84,7 +84,7 @@ impl FromStr for BackupName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        subdomain(text, "a backup's name", "poseidon1-daily-20261124010000").map(Self)
+        subdomain(text, "A backup's name", "poseidon1-daily-20261124010000").map(Self)
     }
 }
 
@@ -98,7 +98,7 @@ impl FromStr for RequestName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        label(text, "a request's name", "poseidon1-7k2pq").map(Self)
+        label(text, "A request's name", "poseidon1-7k2pq").map(Self)
     }
 }
 
@@ -117,7 +117,8 @@ impl FromStr for Digest {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
             Err(ValueError::new(
-                "a digest is the 6 to 64 digits 0-9 and a-f on the approval card, for example `3fa9c1d2`",
+                "it is no digest",
+                "A digest is the 6 to 64 digits 0-9 and a-f on the approval card, for example `3fa9c1d2`",
             ))
         }
     }
@@ -155,6 +156,6 @@ mod tests {
 
     #[test]
     fn the_tenant_error_gives_an_example() {
-        insta::assert_snapshot!("Poseidon 1".parse::<Tenant>().unwrap_err(), @"it has a space in it; a tenant's name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `poseidon1`");
+        insta::assert_snapshot!("Poseidon 1".parse::<Tenant>().unwrap_err(), @"it has a space in it. A tenant's name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `poseidon1`");
     }
 }

@@ -59,7 +59,13 @@ fn form_of<'a>(
         return Ok(help);
     }
     let spec = CommandSpec::find(&first.value).filter(|_| first.key.is_none());
-    let spec = spec.ok_or_else(|| unknown_command(first.raw))?;
+    let spec = spec.ok_or_else(|| {
+        if plain::is_near(line) {
+            ParseError::PlainForm
+        } else {
+            unknown_command(first.raw)
+        }
+    })?;
     if let Some(alone) = spec.alone {
         return Ok(alone);
     }
@@ -115,21 +121,12 @@ fn unknown_subcommand(spec: &CommandSpec, word: &str) -> ParseError {
         command: spec.name,
         word: word.to_owned(),
         meant: near.or_else(elsewhere).map(str::to_owned),
-        known: spec.subcommands.iter().map(|form| form.name).collect(),
+        known: offered(spec).iter().map(|form| form.name).collect(),
     }
 }
 
 fn missing_subcommand(spec: &CommandSpec) -> ParseError {
-    let available: Vec<_> = spec
-        .subcommands
-        .iter()
-        .filter(|form| form.is_available())
-        .collect();
-    let offered = if available.is_empty() {
-        spec.subcommands.iter().collect()
-    } else {
-        available
-    };
+    let offered = offered(spec);
     ParseError::MissingSubcommand {
         command: spec.name,
         known: offered.iter().map(|form| form.name).collect(),
@@ -137,6 +134,21 @@ fn missing_subcommand(spec: &CommandSpec) -> ParseError {
     }
 }
 
+/// The subcommands that can be used; all of them if none can.
+fn offered(spec: &CommandSpec) -> Vec<&'static SubcommandSpec> {
+    let available: Vec<_> = spec
+        .subcommands
+        .iter()
+        .filter(|form| form.is_available())
+        .collect();
+    if available.is_empty() {
+        spec.subcommands.iter().collect()
+    } else {
+        available
+    }
+}
+
 #[cfg(test)]
-#[path = "parse_tests.rs"]
+mod properties;
+#[cfg(test)]
 mod tests;

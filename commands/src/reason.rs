@@ -28,13 +28,17 @@ impl FromStr for Reason {
         let text = one_line(text);
         match text.chars().count() {
             0 => Err(ValueError::new(
-                "it is empty; say in a few words why, for example `the migration broke the orders`",
+                "it is empty",
+                "Say in a few words why, for example `the migration broke the orders`",
             )),
             1..=Self::MOST => Ok(Self(text)),
-            count => Err(ValueError::new(format!(
-                "it has {count} characters; up to {} fit, so keep to what the reviewer needs",
-                Self::MOST
-            ))),
+            count => Err(ValueError::new(
+                &format!("it has {count} characters"),
+                &format!(
+                    "Up to {} fit, so keep to what the reviewer needs",
+                    Self::MOST
+                ),
+            )),
         }
     }
 }
@@ -82,7 +86,7 @@ mod tests {
         assert!("".parse::<Reason>().is_err());
         assert!(" \u{200b}\n".parse::<Reason>().is_err());
         assert!("ä".repeat(1000).parse::<Reason>().is_ok());
-        insta::assert_snapshot!("ä".repeat(1001).parse::<Reason>().unwrap_err(), @"it has 1001 characters; up to 1000 fit, so keep to what the reviewer needs");
+        insta::assert_snapshot!("ä".repeat(1001).parse::<Reason>().unwrap_err(), @"it has 1001 characters. Up to 1000 fit, so keep to what the reviewer needs");
     }
 
     #[test]

@@ -96,19 +96,21 @@ impl FromStr for Switch {
             "on" => Ok(Self::On),
             "off" => Ok(Self::Off),
             other => {
-                // Two letters are too few to guess by distance.
+                // Two letters are too few for `meant`.
                 let near = meant(other, SWITCHES.iter().copied()).or_else(|| {
                     SWITCHES
                         .iter()
                         .copied()
-                        .find(|word| strsim::osa_distance(other, word) == 1)
+                        .find(|word| other.len() < 5 && strsim::osa_distance(other, word) == 1)
                 });
-                let near = near
-                    .map(|word| format!("did you mean `{word}`? "))
-                    .unwrap_or_default();
-                Err(ValueError::new(format!(
-                    "{near}it is `on` or `off`, for example `on`"
-                )))
+                let wrong = near.map_or_else(
+                    || "it is neither".to_owned(),
+                    |word| format!("did you mean `{word}`?"),
+                );
+                Err(ValueError::new(
+                    &wrong,
+                    "It is `on` or `off`, for example `on`",
+                ))
             }
         }
     }
@@ -261,7 +263,7 @@ mod tests {
             parse("refloat pause ON").unwrap().to_string(),
             "refloat pause switch:on"
         );
-        insta::assert_snapshot!(parse("refloat pause of").unwrap_err(), @"`switch` cannot be `of`: did you mean `off`? it is `on` or `off`, for example `on`.");
-        insta::assert_snapshot!(parse("refloat pause maybe").unwrap_err(), @"`switch` cannot be `maybe`: it is `on` or `off`, for example `on`.");
+        insta::assert_snapshot!(parse("refloat pause of").unwrap_err(), @"`switch` cannot be `of`: did you mean `off`? It is `on` or `off`, for example `on`.");
+        insta::assert_snapshot!(parse("refloat pause maybe").unwrap_err(), @"`switch` cannot be `maybe`: it is neither. It is `on` or `off`, for example `on`.");
     }
 }

@@ -275,7 +275,8 @@ pub(crate) fn check_twice(
         };
         if !seen.insert(full) {
             return Err(bad(ValueError::new(
-                "it is in the list twice; write each namespace once, for example `dev,test`",
+                "it is in the list twice",
+                "Write each namespace once, for example `dev,test`",
             )));
         }
     }

@@ -132,12 +132,12 @@ fn unit_nanos(unit: &str) -> Result<u128, ValueError> {
         "w" | "week" | "weeks" => 7 * DAY,
         "month" | "months" | "mo" => {
             return Err(wrong(
-                "a month has no fixed length; count in days, as in `180d` for half a year",
+                "a month has no fixed length: count in days, as in `180d` for half a year",
             ));
         }
         "y" | "year" | "years" => {
             return Err(wrong(
-                "a year has no fixed length; count in days, as in `365d`",
+                "a year has no fixed length: count in days, as in `365d`",
             ));
         }
         "" => return Err(wrong("a unit is missing")),
@@ -160,10 +160,10 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
 }
 
 fn wrong(why: &str) -> ValueError {
-    let end = if why.ends_with('?') { "" } else { ";" };
-    ValueError::new(format!(
-        "{why}{end} a time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)"
-    ))
+    ValueError::new(
+        why,
+        "A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)",
+    )
 }
 
 #[cfg(test)]
@@ -226,9 +226,9 @@ mod tests {
         ] {
             assert!(text.parse::<Ttl>().is_err(), "{text}");
         }
-        insta::assert_snapshot!("6 months".parse::<Ttl>().unwrap_err(), @"a month has no fixed length; count in days, as in `180d` for half a year; a time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
-        insta::assert_snapshot!("7 dyas".parse::<Ttl>().unwrap_err(), @"`dyas` is no unit of time, did you mean `days`? a time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
-        insta::assert_snapshot!("7".parse::<Ttl>().unwrap_err(), @"a unit is missing; a time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
+        insta::assert_snapshot!("6 months".parse::<Ttl>().unwrap_err(), @"a month has no fixed length: count in days, as in `180d` for half a year. A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
+        insta::assert_snapshot!("7 dyas".parse::<Ttl>().unwrap_err(), @"`dyas` is no unit of time, did you mean `days`? A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
+        insta::assert_snapshot!("7".parse::<Ttl>().unwrap_err(), @"a unit is missing. A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
     }
 
     #[test]

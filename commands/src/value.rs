@@ -10,8 +10,10 @@ use crate::meant::shown;
 pub struct ValueError(String);
 
 impl ValueError {
-    pub(crate) fn new(words: impl Into<String>) -> Self {
-        Self(words.into())
+    /// What is wrong, as the end of a sentence or a question; and what is right, as a sentence without its stop.
+    pub(crate) fn new(wrong: &str, right: &str) -> Self {
+        let stop = if wrong.ends_with('?') { "" } else { "." };
+        Self(format!("{wrong}{stop} {right}"))
     }
 }
 
@@ -71,7 +73,7 @@ macro_rules! as_text {
 pub(crate) use as_text;
 
 /// Checks a DNS-1123 label: 1 to 63 small letters, digits and `-`, with a letter or digit at both ends.
-/// `what` names the thing in the error ("a tenant's name").
+/// `what` names the thing in the error ("A tenant's name").
 pub(crate) fn label(text: &str, what: &str, example: &str) -> Result<String, ValueError> {
     dns(
         text,
@@ -120,12 +122,19 @@ fn dns(
     } else if text.split('.').all(part) {
         return Ok(text.to_owned());
     } else {
-        "it begins or ends with a sign".to_owned()
+        let sign = if text.contains('.') {
+            "a part of it is empty, or begins or ends with `-`"
+        } else {
+            "it begins or ends with `-`"
+        };
+        sign.to_owned()
     };
-    let end = if why.ends_with('?') { "" } else { ";" };
-    Err(ValueError::new(format!(
-        "{why}{end} {what} has up to {most} {made_of}, with a letter or digit at both ends, for example `{example}`"
-    )))
+    Err(ValueError::new(
+        &why,
+        &format!(
+            "{what} has up to {most} {made_of}, with a letter or digit at both ends, for example `{example}`"
+        ),
+    ))
 }
 
 /// Names a character that must not stand in a name, visible or not.
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn labels_are_what_kubernetes_takes() {
         for good in ["a", "poseidon1", "poseidon1-dev", "1a", &"a".repeat(63)] {
-            assert_eq!(label(good, "a name", "x").as_deref(), Ok(good));
+            assert_eq!(label(good, "A name", "x").as_deref(), Ok(good));
         }
         for bad in [
             "",
@@ -159,22 +168,22 @@ mod tests {
             &"a".repeat(64),
             "a\u{200b}",
         ] {
-            assert!(label(bad, "a name", "x").is_err(), "{bad}");
+            assert!(label(bad, "A name", "x").is_err(), "{bad}");
         }
         for good in ["a.b", "poseidon1-daily-20261124010000", &"a".repeat(253)] {
-            assert!(subdomain(good, "a name", "x").is_ok(), "{good}");
+            assert!(subdomain(good, "A name", "x").is_ok(), "{good}");
         }
         for bad in [".", "a.", "a..b", "a.-b", &"a".repeat(254)] {
-            assert!(subdomain(bad, "a name", "x").is_err(), "{bad}");
+            assert!(subdomain(bad, "A name", "x").is_err(), "{bad}");
         }
     }
 
     #[test]
     fn errors_say_what_is_wrong_and_what_is_right() {
-        let say = |text| label(text, "a name", "x1").unwrap_err().to_string();
-        insta::assert_snapshot!(say("Dev"), @"it has capital letters, did you mean `dev`? a name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
-        insta::assert_snapshot!(say("de_v"), @"it has `_` in it; a name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
-        insta::assert_snapshot!(say("dev\u{200b}"), @"it has the character U+200B in it; a name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
-        insta::assert_snapshot!(say("-dev"), @"it begins or ends with a sign; a name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
+        let say = |text| label(text, "A name", "x1").unwrap_err().to_string();
+        insta::assert_snapshot!(say("Dev"), @"it has capital letters, did you mean `dev`? A name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
+        insta::assert_snapshot!(say("de_v"), @"it has `_` in it. A name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
+        insta::assert_snapshot!(say("dev\u{200b}"), @"it has the character U+200B in it. A name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
+        insta::assert_snapshot!(say("-dev"), @"it begins or ends with `-`. A name has up to 63 small letters, digits and `-`, with a letter or digit at both ends, for example `x1`");
     }
 }

@@ -22,11 +22,13 @@ impl FromStr for When {
         match text.chars().count() {
             1..=100 => Ok(Self(text)),
             0 => Err(ValueError::new(
-                "it is empty; write cron or plain words, for example `0 1 * * *` or `every night at 3`",
+                "it is empty",
+                "Write cron or plain words, for example `0 1 * * *` or `every night at 3`",
             )),
-            count => Err(ValueError::new(format!(
-                "it has {count} characters, and up to 100 are taken; for example `0 1 * * *`"
-            ))),
+            count => Err(ValueError::new(
+                &format!("it has {count} characters"),
+                "Up to 100 are taken, for example `0 1 * * *`",
+            )),
         }
     }
 }
