@@ -1,5 +1,8 @@
 //! Refloat carries a tenant through a Velero restore on an Argo CD platform.
 
 pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod effects;
 pub mod order;
 pub mod request;

@@ -1,0 +1,351 @@
+//! The configuration: one YAML file, read and checked whole before anything starts.
+
+mod reader;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+
+use crate::request::Policy;
+use crate::request::people::{Entry, People};
+
+pub use reader::Fault;
+use reader::Section;
+
+/// Everything an operator may set. See `deploy/refloat.example.yaml` for what
+/// each setting means.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The namespace that holds the requests.
+    pub namespace: String,
+    /// A kubeconfig file; without one, the usual places or the pod's own account.
+    pub kubeconfig: Option<PathBuf>,
+    pub github: Github,
+    pub argocd: Argocd,
+    pub velero: Velero,
+    pub chat: Chat,
+    pub policy: Policy,
+}
+
+#[derive(Clone, Debug)]
+pub struct Github {
+    /// The REST API's address, such as `https://ghe.example.com/api/v3`.
+    pub api: String,
+    pub owner: String,
+    pub repository: String,
+    pub branch: String,
+    /// Glob of the order files in the repository.
+    pub orders: String,
+    pub token: SecretString,
+    pub merge_method: MergeMethod,
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeMethod {
+    Merge,
+    Squash,
+    Rebase,
+}
+
+impl MergeMethod {
+    /// As the API calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Squash => "squash",
+            Self::Rebase => "rebase",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Argocd {
+    /// Where the platform's own Applications live.
+    pub platform_namespace: String,
+    /// Every namespace that Applications may live in, the platform's included.
+    pub namespaces: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Velero {
+    pub namespace: String,
+    /// How long a safety backup is kept.
+    pub safety_backup_ttl: SignedDuration,
+}
+
+#[derive(Clone, Debug)]
+pub enum Chat {
+    /// The terminal that Refloat was started on; lines without `as NAME:` are this person's.
+    Console { user: String },
+}
+
+impl Config {
+    /// Reads and checks a file, and the secrets it points to.
+    ///
+    /// The error names every fault at once, each by its path in the file.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+        Self::parse(&text).map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+            anyhow::anyhow!(
+                "the configuration {} has {} to put right:\n{}",
+                path.display(),
+                crate::request::preflight::count(
+                    i64::try_from(faults.len()).unwrap_or(i64::MAX),
+                    "setting"
+                ),
+                lines.join("\n")
+            )
+        })
+    }
+
+    /// Reads a configuration from its text.
+    ///
+    /// Errors are all the faults there are, in the order of the file.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|error| {
+            vec![Fault {
+                path: String::new(),
+                message: format!("this is not YAML: {error}"),
+            }]
+        })?;
+        let mut root = Section::root(value);
+        let namespace = root.string("namespace").or("refloat");
+        let mut kubernetes = root.section("kubernetes");
+        let kubeconfig = kubernetes
+            .string("kubeconfig")
+            .optional()
+            .map(PathBuf::from);
+        root.absorb(kubernetes);
+
+        let mut section = root.section("github");
+        let github = github(&mut section);
+        root.absorb(section);
+
+        let mut section = root.section("argocd");
+        let platform_namespace = section.string("platformNamespace").or("openshift-gitops");
+        let mut namespaces = section
+            .strings("namespaces")
+            .unwrap_or_else(|| vec![platform_namespace.clone(), "gitops-developers".to_owned()]);
+        if !namespaces.contains(&platform_namespace) {
+            namespaces.push(platform_namespace.clone());
+        }
+        root.absorb(section);
+
+        let mut section = root.section("velero");
+        let velero = Velero {
+            namespace: section.string("namespace").or("openshift-adp"),
+            safety_backup_ttl: section.duration("safetyBackupTtl", "72h"),
+        };
+        root.absorb(section);
+
+        let people = people(&mut root);
+
+        let mut section = root.section("chat");
+        let kind = section.string("kind").required();
+        let chat = match kind.as_deref() {
+            Some("console") => {
+                let user = section.string("user").required();
+                if let Some(user) = &user
+                    && !people.0.iter().any(|entry| {
+                        entry
+                            .accounts
+                            .iter()
+                            .any(|(chat, id)| chat == "console" && id == user)
+                    })
+                {
+                    section.fault("user", format!("nobody under people has console: {user}"));
+                }
+                Chat::Console {
+                    user: user.unwrap_or_default(),
+                }
+            }
+            other => {
+                if let Some(other) = other {
+                    section.fault("kind", format!("{other} is not a chat: write console"));
+                }
+                Chat::Console {
+                    user: String::new(),
+                }
+            }
+        };
+        root.absorb(section);
+
+        let policy = policy(&mut root, people, &namespace);
+        root.finish()?;
+        Ok(Self {
+            namespace,
+            kubeconfig,
+            github,
+            argocd: Argocd {
+                platform_namespace,
+                namespaces,
+            },
+            velero,
+            chat,
+            policy,
+        })
+    }
+}
+
+fn github(section: &mut Section) -> Github {
+    let api = section.string("api").or("https://api.github.com");
+    if !(api.starts_with("https://") || api.starts_with("http://")) {
+        section.fault(
+            "api",
+            "write an address that begins with https://".to_owned(),
+        );
+    }
+    let full = section.string("repository").required().unwrap_or_default();
+    let (owner, repository) = match full.split_once('/') {
+        Some((owner, repository))
+            if !owner.is_empty() && !repository.is_empty() && !repository.contains('/') =>
+        {
+            (owner.to_owned(), repository.to_owned())
+        }
+        _ => {
+            if !full.is_empty() {
+                section.fault(
+                    "repository",
+                    format!("{full} is not owner/name, such as platform/infra-ocp4-tenants"),
+                );
+            }
+            (String::new(), String::new())
+        }
+    };
+    let orders = section
+        .string("orders")
+        .or("application-definitions/wave-*/*-tenant.yaml");
+    if let Err(error) = globset::Glob::new(&orders) {
+        section.fault("orders", format!("this is not a glob: {error}"));
+    }
+    let merge_method = match section.string("mergeMethod").or("merge").as_str() {
+        "merge" => MergeMethod::Merge,
+        "squash" => MergeMethod::Squash,
+        "rebase" => MergeMethod::Rebase,
+        other => {
+            section.fault(
+                "mergeMethod",
+                format!("{other} is not one of merge, squash, rebase"),
+            );
+            MergeMethod::Merge
+        }
+    };
+    Github {
+        api,
+        owner,
+        repository,
+        branch: section.string("branch").or("main"),
+        orders,
+        token: section.secret("token", "tokenFile", "tokenEnv"),
+        merge_method,
+        timeout: section.duration("timeout", "10s").unsigned_abs(),
+    }
+}
+
+fn people(root: &mut Section) -> People {
+    let mut people = Vec::<Entry>::new();
+    let mut sections = root.sections("people");
+    for person in &mut sections {
+        let name = person.string("name").required().unwrap_or_default();
+        if people.iter().any(|other| other.name == name) {
+            person.fault("name", format!("there is another person called {name}"));
+        }
+        let mut accounts = Vec::new();
+        for chat in ["console", "discord"] {
+            if let Some(id) = person.string(chat).optional() {
+                if people
+                    .iter()
+                    .any(|other| other.accounts.contains(&(chat.to_owned(), id.clone())))
+                {
+                    person.fault(chat, format!("somebody else has the account {id}"));
+                }
+                accounts.push((chat.to_owned(), id));
+            }
+        }
+        let github = person.string("github").optional();
+        if let Some(login) = &github
+            && people.iter().any(|other| {
+                other
+                    .github
+                    .as_deref()
+                    .is_some_and(|mine| mine.eq_ignore_ascii_case(login))
+            })
+        {
+            person.fault("github", format!("somebody else has the login {login}"));
+        }
+        people.push(Entry {
+            name,
+            accounts,
+            github,
+            tenants: person.strings("tenants").unwrap_or_default(),
+            reviewer: person.boolean("reviewer", false),
+        });
+    }
+    for person in sections {
+        root.absorb(person);
+    }
+    People(people)
+}
+
+fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
+    let zone = root.string("timeZone").or("UTC");
+    let time_zone = TimeZone::get(&zone).unwrap_or_else(|_| {
+        root.fault(
+            "timeZone",
+            format!("{zone} is not a time zone, such as Europe/Oslo"),
+        );
+        TimeZone::UTC
+    });
+    let mut approval = root.section("approval");
+    let covers_resume = approval.boolean("coversResume", false);
+    let approval_expires = approval.duration("expiresAfter", "24h");
+    let approval_reminders = approval.durations("remindAfter", &["30m", "4h"]);
+    root.absorb(approval);
+
+    let mut deadlines = root.section("deadlines");
+    let settle_within = deadlines.duration("settle", "30m");
+    let protect_within = deadlines.duration("protect", "2h");
+    let clear_within = deadlines.duration("clear", "30m");
+    let restore_stalls_after = deadlines.duration("restoreStall", "2h");
+    let verify_within = deadlines.duration("verify", "20m");
+    let resume_within = deadlines.duration("resume", "1h");
+    let self_heal_reminder = deadlines.duration("selfHealReminder", "2h");
+    let backup_must_outlive = deadlines.duration("backupMustOutlive", "24h");
+    root.absorb(deadlines);
+
+    let mut pace = root.section("pace");
+    let poll = pace.duration("pullRequests", "30s");
+    let look_again = pace.duration("lookAgain", "2s");
+    let batch = pace.count("deletesAtOnce", 50, 1..=500);
+    root.absorb(pace);
+
+    Policy {
+        people,
+        time_zone,
+        own_namespace: namespace.to_owned(),
+        covers_resume,
+        approval_expires,
+        approval_reminders,
+        self_heal_reminder,
+        settle_within,
+        protect_within,
+        clear_within,
+        restore_stalls_after,
+        verify_within,
+        resume_within,
+        backup_must_outlive,
+        poll,
+        look_again,
+        batch,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Carrying out an effect; the answer is the fact it made true.
+
+use anyhow::Context as _;
+use kube::ResourceExt as _;
+
+use super::observe::order;
+use super::{Context, round, status, uid};
+use crate::effects::github::{self, describe};
+use crate::effects::{argocd, clear, velero};
+use crate::request::{Effect, Fact, RestoreRequest, Which};
+
+/// Does one effect. `None`: done, and the next look will show it.
+pub(super) async fn act(
+    context: &Context,
+    request: &RestoreRequest,
+    effect: Effect,
+) -> anyhow::Result<Option<Fact>> {
+    let kube = &context.clients.kube;
+    let github = &context.clients.github;
+    let facts = status(request);
+    let uid = uid(request);
+    let order = order(context, request, &uid);
+    Ok(match effect {
+        Effect::OpenPull(which) => Some(
+            github
+                .open_pull(which, &pull_context(context, request, which)?)
+                .await?,
+        ),
+        Effect::RebuildPull(which) => Some(
+            github
+                .rebuild_pull(which, &pull_context(context, request, which)?)
+                .await?,
+        ),
+        Effect::MergePull(which, head) => {
+            github
+                .merge_pull(which, number(request, which)?, &head)
+                .await?
+        }
+        Effect::ClosePull(which, why) => {
+            github
+                .close_pull(which, number(request, which)?, &uid, &why)
+                .await?
+        }
+        Effect::Look(look_for, namespace, name) => {
+            argocd::look(kube, &namespace, &name).await?;
+            Some(Fact::Looked(look_for, format!("{namespace}/{name}")))
+        }
+        Effect::RecordRevision(namespace, name) => {
+            argocd::record_revision(kube, &namespace, &name).await?;
+            None
+        }
+        Effect::SafetyBackup => {
+            let location = location(context, request).await?;
+            let taken = velero::take_safety_backup(
+                kube,
+                &order,
+                facts.choices.len(),
+                &location,
+                context.config.velero.safety_backup_ttl,
+            )
+            .await?;
+            Some(Fact::SafetyBackup(taken.run))
+        }
+        Effect::Delete(objects) => {
+            let deleted = clear::delete(kube, &objects).await?;
+            facts.clearing.map(|clearing| {
+                Fact::ClearingProgress(
+                    (clearing.progress.done + deleted).min(clearing.progress.total),
+                )
+            })
+        }
+        Effect::Restore => {
+            let backup = &facts
+                .checked
+                .as_ref()
+                .context("no backup was chosen")?
+                .backup;
+            Some(Fact::Restore(
+                velero::create_restore(kube, &order, round(request), &backup.name).await?,
+            ))
+        }
+    })
+}
+
+fn number(request: &RestoreRequest, which: Which) -> anyhow::Result<u64> {
+    request
+        .status
+        .as_ref()
+        .and_then(|status| match which {
+            Which::Pause => status.pause.as_ref(),
+            Which::Resume => status.resume.as_ref(),
+        })
+        .and_then(|pull| pull.opened.as_ref())
+        .map(|opened| opened.number)
+        .context("there is no pull request")
+}
+
+fn pull_context(
+    context: &Context,
+    request: &RestoreRequest,
+    which: Which,
+) -> anyhow::Result<github::Context> {
+    let facts = status(request);
+    let (title, body) = describe(request, which, &context.config.policy.time_zone);
+    Ok(github::Context {
+        request: request.name_any(),
+        uid: uid(request),
+        order_path: facts
+            .checked
+            .context("the order was not found yet")?
+            .order_path,
+        record: match which {
+            Which::Pause => None,
+            Which::Resume => facts.pause.map(|pause| pause.record),
+        },
+        title,
+        body,
+    })
+}
+
+/// The safety backup goes where the backup that is restored lies.
+async fn location(context: &Context, request: &RestoreRequest) -> anyhow::Result<String> {
+    let facts = status(request);
+    let name = facts
+        .checked
+        .map(|checked| checked.backup.name)
+        .unwrap_or_default();
+    let backups = velero::backups(&context.clients.kube, &context.config.velero.namespace).await?;
+    Ok(backups
+        .into_iter()
+        .find(|backup| backup.name == name)
+        .map_or_else(|| "default".to_owned(), |backup| backup.location))
+}

@@ -1,0 +1,310 @@
+//! The loop: observe, decide, act, record.
+//!
+//! Watches wake it; a timer only serves deadlines and what has no watch (pull
+//! requests, deletions under way). Each turn of the loop does one effect or
+//! writes one fact, and reads the request anew from what the API server answered.
+
+mod act;
+mod observe;
+mod record;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::core::discovery::ApiResource;
+use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, ResourceExt as _};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::effects::{self, Clients};
+use crate::request::{
+    Fact, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
+};
+
+/// How many steps one wake-up may take before others get their turn.
+const STEPS: usize = 64;
+/// How long an effect that failed waits at most before it is tried again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// What every pass needs.
+struct Context {
+    config: Arc<Config>,
+    clients: Clients,
+    requests: Api<RestoreRequest>,
+    recorder: kube::runtime::events::Recorder,
+    /// Held from looking at the other requests until the outcome is written, so
+    /// that two requests cannot both find a namespace free (S7).
+    admission: Mutex<()>,
+}
+
+/// Runs until `stop`, or until the watches cannot be set up.
+pub async fn run(
+    config: Arc<Config>,
+    clients: Clients,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let client = clients.kube.clone();
+    let requests: Api<RestoreRequest> = Api::namespaced(client.clone(), &config.namespace);
+    let context = Arc::new(Context {
+        requests: requests.clone(),
+        recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
+        admission: Mutex::new(()),
+        config: Arc::clone(&config),
+        clients,
+    });
+    let mut controller = Controller::new(requests, watcher::Config::default());
+    let store = controller.store();
+
+    // Velero's objects of a request carry its name; its volumes carry the
+    // Restore's, which is made from the request's uid.
+    let labelled = {
+        let namespace = config.namespace.clone();
+        move |labels: &std::collections::BTreeMap<String, String>| {
+            labels
+                .get(names::REQUEST_NAME_LABEL)
+                .map(|name| ObjectRef::<RestoreRequest>::new(name).within(&namespace))
+        }
+    };
+    let velero = &config.velero.namespace;
+    for (kind, plural) in [("Restore", "restores"), ("Backup", "backups")] {
+        let kind = effects::velero_kind(kind, plural);
+        let labelled = labelled.clone();
+        controller = controller.watches_with(
+            metadata(&client, velero, &kind),
+            kind,
+            watcher::Config::default(),
+            move |object| labelled(object.labels()),
+        );
+    }
+    let volumes = effects::velero_kind("PodVolumeRestore", "podvolumerestores");
+    let of_volumes = store.clone();
+    controller = controller.watches_with(
+        metadata(&client, velero, &volumes),
+        volumes,
+        watcher::Config::default(),
+        move |object| {
+            let restore = object.labels().get("velero.io/restore-name").cloned();
+            let is_of = |request: &RestoreRequest| {
+                restore.as_ref().is_some_and(|restore| {
+                    *restore == names::restore(&uid(request), round(request))
+                })
+            };
+            refs(&of_volumes, is_of)
+        },
+    );
+    for namespace in &config.argocd.namespaces {
+        let kind = effects::argocd_kind("Application", "applications");
+        let store = store.clone();
+        controller = controller.watches_with(
+            metadata(&client, namespace, &kind),
+            kind,
+            watcher::Config::default(),
+            move |_| {
+                // Which requests an Application matters to is found out by where
+                // it deploys, which its metadata does not say. Few are awaiting it.
+                refs(&store, |request| {
+                    matches!(
+                        phase_of(request),
+                        Phase::Settling | Phase::Clearing | Phase::Resuming
+                    )
+                })
+            },
+        );
+    }
+
+    controller
+        .graceful_shutdown_on({
+            let stop = stop.clone();
+            async move { stop.cancelled().await }
+        })
+        .run(reconcile, on_error, context)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                // A request that is gone is no error; all else was logged where it arose.
+                tracing::debug!(%error, "a pass ended early");
+            }
+        })
+        .await;
+    Ok(())
+}
+
+/// The metadata of the objects of a kind. An object that cannot be decoded cannot
+/// stop a watch of it, since only metadata is read.
+fn metadata(
+    client: &kube::Client,
+    namespace: &str,
+    kind: &ApiResource,
+) -> Api<PartialObjectMeta<DynamicObject>> {
+    Api::namespaced_with(client.clone(), namespace, kind)
+}
+
+fn refs(
+    store: &Store<RestoreRequest>,
+    wanted: impl Fn(&RestoreRequest) -> bool,
+) -> Vec<ObjectRef<RestoreRequest>> {
+    store
+        .state()
+        .iter()
+        .filter(|request| wanted(request))
+        .map(|request| ObjectRef::from_obj(request.as_ref()))
+        .collect()
+}
+
+fn uid(request: &RestoreRequest) -> String {
+    request.uid().unwrap_or_default()
+}
+
+fn status(request: &RestoreRequest) -> RestoreStatus {
+    request.status.clone().unwrap_or_default()
+}
+
+fn phase_of(request: &RestoreRequest) -> Phase {
+    request.status.as_ref().map_or(Phase::Checking, phase)
+}
+
+/// How many Restores of this request have been tried and given up.
+fn round(request: &RestoreRequest) -> usize {
+    request
+        .status
+        .as_ref()
+        .map_or(0, |status| status.earlier_restores.len())
+}
+
+/// Why a pass ended early.
+#[derive(Debug, thiserror::Error)]
+enum Interrupted {
+    #[error("the request cannot be read or written: {0}")]
+    Request(#[from] kube::Error),
+}
+
+fn on_error(_: Arc<RestoreRequest>, error: &Interrupted, _: Arc<Context>) -> Action {
+    tracing::warn!(%error, "trying again");
+    Action::requeue(Duration::from_secs(1))
+}
+
+#[tracing::instrument(skip_all, fields(request = request.name_any(), tenant = request.spec.tenant))]
+async fn reconcile(
+    request: Arc<RestoreRequest>,
+    context: Arc<Context>,
+) -> Result<Action, Interrupted> {
+    // I/O: what woke us may be older than what is written.
+    let Some(mut request) = context.requests.get_opt(&request.name_any()).await? else {
+        return Ok(Action::await_change());
+    };
+    for _ in 0..STEPS {
+        match turn(&context, request).await? {
+            Turn::Go(next) => request = *next,
+            Turn::Rest(action) => return Ok(action),
+        }
+    }
+    Ok(Action::requeue(Duration::ZERO))
+}
+
+enum Turn {
+    Go(Box<RestoreRequest>),
+    Rest(Action),
+}
+
+/// One turn of the loop: observe, decide, act, record.
+async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
+    let phase = phase_of(&request);
+    let _admission = match phase {
+        Phase::Checking | Phase::Clearing => Some(context.admission.lock().await),
+        _ => None,
+    };
+    // I/O: reads only.
+    let observed = match observe::observe(context, &request, phase).await {
+        Ok(observed) => observed,
+        Err(error) => return fail(context, request, "look at the world", &error).await,
+    };
+    let now = Timestamp::now();
+    let current = status(&request);
+    let step = decide(
+        Subject {
+            uid: &uid(&request),
+            created: request
+                .creation_timestamp()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            spec: &request.spec,
+            status: &current,
+        },
+        &observed,
+        &context.config.policy,
+        now,
+    );
+    match step {
+        Step::Record(fact) => record::record(context, request, fact).await.map(Turn::from),
+        Step::Act(effect) => {
+            let name = effect.name();
+            tracing::info!(effect = name, "acting");
+            // I/O: the one place where the world is changed.
+            match act::act(context, &request, effect).await {
+                Ok(Some(fact)) => record::record(context, request, fact).await.map(Turn::from),
+                Ok(None) => again(context, request).await,
+                Err(error) => fail(context, request, name, &error).await,
+            }
+        }
+        Step::Wait { until, why } => {
+            let said = current.waiting.as_ref().map(|note| &note.message);
+            if said != why.as_ref() {
+                return record::record(context, request, Fact::Waiting(why))
+                    .await
+                    .map(Turn::from);
+            }
+            let pause = until.duration_since(now).max(jiff::SignedDuration::ZERO);
+            Ok(Turn::Rest(Action::requeue(pause.unsigned_abs())))
+        }
+        Step::Rest => Ok(Turn::Rest(Action::await_change())),
+    }
+}
+
+impl From<RestoreRequest> for Turn {
+    fn from(request: RestoreRequest) -> Self {
+        Self::Go(Box::new(request))
+    }
+}
+
+/// After an effect that leaves no fact: look again, at what is written now.
+async fn again(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
+    Ok(match context.requests.get_opt(&request.name_any()).await? {
+        Some(request) => Turn::from(request),
+        None => Turn::Rest(Action::await_change()),
+    })
+}
+
+/// Writes down that something failed, once per kind of failure, and waits
+/// before it is tried again.
+async fn fail(
+    context: &Context,
+    request: RestoreRequest,
+    effect: &str,
+    error: &anyhow::Error,
+) -> Result<Turn, Interrupted> {
+    let message = format!("{error:#}");
+    tracing::warn!(effect, error = message, "failed; it will be tried again");
+    let request = record::record(
+        context,
+        request,
+        Fact::Failed {
+            effect: effect.to_owned(),
+            message,
+        },
+    )
+    .await?;
+    let attempts = request
+        .status
+        .as_ref()
+        .and_then(|status| status.last_error.as_ref())
+        .map_or(1, |last| last.attempts);
+    let pause = Duration::from_millis(100)
+        .saturating_mul(1 << attempts.min(10))
+        .min(LONGEST_BACKOFF);
+    Ok(Turn::Rest(Action::requeue(pause)))
+}
