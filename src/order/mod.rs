@@ -7,16 +7,27 @@
 //!
 //! Architecture invariant: nothing here does I/O, is async, or knows a client library.
 
+mod cron;
+mod duration;
+mod editor;
+mod entries;
 mod fault;
 mod name;
 mod proof;
 mod read;
+mod schedule;
 mod self_heal;
 mod source;
 mod splice;
 mod tree;
 
+pub use cron::{Cron, CronError, Fields, Times};
+pub use duration::{DurationError, Ttl};
 pub use fault::{Fault, OrderError};
+pub use schedule::{
+    DEFAULT_BACKUPLABEL, ScheduleChange, ScheduleName, ScheduleNameError, schedule_add,
+    schedule_change, schedule_remove,
+};
 pub use self_heal::{AbsentKey, SelfHealRecord, self_heal_off, self_heal_restore};
 pub use source::Form;
 
@@ -54,6 +65,37 @@ impl Order {
             .map(|environment| environment.namespace.clone())
             .collect()
     }
+
+    /// What does not keep the order from being read, but from doing what it says: schedules that Velero
+    /// would refuse, names that stand there twice, schedules without a backup. One line each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut names = std::collections::HashSet::new();
+        for (index, schedule) in self.backup.schedules.iter().enumerate() {
+            let path = format!("values.backup.schedules[{index}]");
+            if let Err(error) = Cron::parse(&schedule.cron) {
+                notes.push(format!("{path}.schedule: {error}"));
+            }
+            if let Some(Err(error)) = schedule.ttl.as_deref().map(Ttl::parse_written) {
+                notes.push(format!("{path}.ttl: {error}"));
+            }
+            if let Err(error) = ScheduleName::parse(&schedule.name) {
+                notes.push(format!("{path}.name: {error}"));
+            }
+            if !names.insert(schedule.name.as_str()) {
+                notes.push(format!(
+                    "{path}.name: there is a schedule of this name already"
+                ));
+            }
+        }
+        if !self.backup.schedules.is_empty() && !self.backup.is_active() {
+            let path = "values.backup";
+            notes.push(format!(
+                "{path}: nothing is backed up without `take_backup: true` and a `backuplabel`"
+            ));
+        }
+        notes
+    }
 }
 
 /// One environment of a tenant.
@@ -85,6 +127,7 @@ pub struct Setting {
 
 /// The backup block. Without `take_backup: true` and a `backuplabel` nothing is backed up.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Backup {
     /// `take_backup`, by default false.
     pub take_backup: Setting,
@@ -92,6 +135,17 @@ pub struct Backup {
     pub backuplabel: Option<String>,
     /// In the order of the file. Each covers every environment.
     pub schedules: Vec<Schedule>,
+}
+
+impl Backup {
+    /// Are backups taken at all, once there is a schedule?
+    pub fn is_active(&self) -> bool {
+        let labelled = self
+            .backuplabel
+            .as_deref()
+            .is_some_and(|label| !label.trim().is_empty());
+        self.take_backup.value && labelled
+    }
 }
 
 /// One backup schedule, as written.

@@ -1,5 +1,7 @@
 //! What an edit intends, and the proof that its result is that and nothing else.
 
+use std::collections::HashMap;
+
 use super::fault::{Fault, OrderError};
 use super::source::{Source, Text};
 use super::tree::{Entry, Kind, Node, Style};
@@ -149,44 +151,48 @@ fn apply(root: &mut Node, change: Change) -> Option<()> {
     Some(())
 }
 
-/// Do two nodes read the same? Where they stand does not matter, nor block or flow, nor which quotes.
+/// Do two documents read the same? Where things stand does not matter, nor block or flow, nor which
+/// quotes; an alias must refer to the same anchor, whatever the numbers of the two are.
 fn same(a: &Node, b: &Node) -> bool {
-    if a.tag != b.tag || a.anchor != b.anchor {
-        return false;
-    }
-    match (&a.kind, &b.kind) {
-        (Kind::Scalar { text: x, style: s }, Kind::Scalar { text: y, style: t }) => {
-            x == y && (*s == Style::Plain) == (*t == Style::Plain)
-        }
-        (Kind::Mapping { entries: x, .. }, Kind::Mapping { entries: y, .. }) => {
-            x.len() == y.len()
-                && x.iter()
-                    .zip(y)
-                    .all(|(x, y)| same(&x.key, &y.key) && same(&x.value, &y.value))
-        }
-        (Kind::Sequence { items: x, .. }, Kind::Sequence { items: y, .. }) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
-        }
-        (Kind::Alias(x), Kind::Alias(y)) => x == y,
-        _ => false,
-    }
+    Comparison::default().same(a, b, None)
 }
 
 /// Like [`same`] for two mappings, but the scalar of entry `but` may hold another text.
 fn same_but(a: &Node, b: &Node, but: usize) -> bool {
-    let (Kind::Mapping { entries: x, .. }, Kind::Mapping { entries: y, .. }) = (&a.kind, &b.kind)
-    else {
-        return false;
-    };
-    a.tag == b.tag
-        && a.anchor == b.anchor
-        && x.len() == y.len()
-        && x.iter().zip(y).enumerate().all(|(index, (x, y))| {
-            same(&x.key, &y.key)
-                && if index == but {
-                    x.value.tag == y.value.tag && x.value.anchor == y.value.anchor
-                } else {
-                    same(&x.value, &y.value)
-                }
-        })
+    Comparison::default().same(a, b, Some(but))
+}
+
+#[derive(Default)]
+struct Comparison {
+    /// Which anchor of the one document is which of the other.
+    anchors: HashMap<usize, usize>,
+}
+
+impl Comparison {
+    fn same(&mut self, a: &Node, b: &Node, but: Option<usize>) -> bool {
+        if a.tag != b.tag || (a.anchor == 0) != (b.anchor == 0) {
+            return false;
+        }
+        if a.anchor != 0 {
+            self.anchors.insert(a.anchor, b.anchor);
+        }
+        match (&a.kind, &b.kind) {
+            (Kind::Scalar { text: x, style: s }, Kind::Scalar { text: y, style: t }) => {
+                x == y && (*s == Style::Plain) == (*t == Style::Plain)
+            }
+            (Kind::Mapping { entries: x, .. }, Kind::Mapping { entries: y, .. }) => {
+                x.len() == y.len()
+                    && x.iter().zip(y).enumerate().all(|(index, (x, y))| {
+                        self.same(&x.key, &y.key, None)
+                            && (Some(index) == but && x.value.tag == y.value.tag
+                                || self.same(&x.value, &y.value, None))
+                    })
+            }
+            (Kind::Sequence { items: x, .. }, Kind::Sequence { items: y, .. }) => {
+                x.len() == y.len() && x.iter().zip(y).all(|(x, y)| self.same(x, y, None))
+            }
+            (Kind::Alias(x), Kind::Alias(y)) => self.anchors.get(x) == Some(y),
+            _ => false,
+        }
+    }
 }

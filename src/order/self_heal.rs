@@ -1,11 +1,12 @@
 //! Self-heal off, and back to what it was.
 
 use super::Edit;
+use super::editor::{Editor, Place};
+use super::entries::{NewEntry, Where};
 use super::fault::{Fault, OrderError};
 use super::proof::Change;
 use super::read::{self, boolean};
 use super::source::Source;
-use super::splice::{Editor, Place};
 use super::tree::{Kind, Node};
 
 /// The keys from the values down to the flag.
@@ -144,12 +145,21 @@ fn set(
                     word: (!before.is_empty() || rest.is_empty() || child.in_flow)
                         .then(|| before.to_owned()),
                 };
-                fill(&mut editor, &child, rest, word)?;
+                match nested(rest, word, editor.step()) {
+                    Some(entry) => editor.fill(&child, vec![entry])?,
+                    None => editor.set(&child, word, Node::plain(word))?,
+                }
                 return Ok((editor.finish()?, record));
             }
             None => {
                 let rest = &CHAIN[depth..];
-                insert(&mut editor, &place, rest, word)?;
+                let to = if depth == 0 {
+                    Where::Last
+                } else {
+                    Where::First
+                };
+                let entry = nested(rest, word, editor.step());
+                editor.insert(&place, entry.into_iter().collect(), to)?;
                 let record = SelfHealRecord {
                     absent: rest.to_vec(),
                     ..SelfHealRecord::default()
@@ -169,111 +179,17 @@ fn set(
     if boolean(before) == Some(value) {
         return Ok((editor.nothing(), record));
     }
-    editor.replace(place.node.start..place.node.end, word);
-    editor.change(Change::Set {
-        path: place.path,
-        to: Node::plain(word),
-    });
+    editor.set(&place, word, Node::plain(word))?;
     Ok((editor.finish()?, record))
 }
 
-/// `argocd: {syncPolicy: {selfHeal: false}}`, from whichever key on.
-fn intended(rest: &[AbsentKey], word: &str) -> Node {
-    rest.iter().rev().fold(Node::plain(word), |inner, key| {
-        Node::mapping(vec![(key.name(), inner)])
-    })
-}
-
-/// The same in flow style.
-fn flow(rest: &[AbsentKey], word: &str) -> String {
-    let mut text = word.to_owned();
-    for (depth, key) in rest.iter().enumerate().rev() {
-        text = format!("{}: {text}", key.name());
-        if depth > 0 {
-            text = format!("{{{text}}}");
-        }
-    }
-    text
-}
-
-/// The same in block style, a line a key, from `column` on.
-fn block(rest: &[AbsentKey], word: &str, column: usize, step: usize) -> Vec<String> {
-    let last = rest.len().saturating_sub(1);
-    rest.iter()
-        .enumerate()
-        .map(|(depth, key)| {
-            let indent = " ".repeat(column + depth * step);
-            let value = if depth == last {
-                format!(" {word}")
-            } else {
-                String::new()
-            };
-            format!("{indent}{}:{value}", key.name())
-        })
-        .collect()
-}
-
-/// Gives a key that stands there without a value the keys below it, or the flag.
-fn fill(
-    editor: &mut Editor<'_>,
-    place: &Place<'_>,
-    rest: &[AbsentKey],
-    word: &str,
-) -> Result<(), Fault> {
-    let Some((entry, colon)) = place
-        .entry
-        .and_then(|entry| Some((entry, editor.colon(entry)?)))
-    else {
-        return Err(editor
-            .source
-            .fault(place.node.start, &place.keys, "has no `:`"));
-    };
-    editor.change(Change::Set {
-        path: place.path.clone(),
-        to: intended(rest, word),
-    });
-    let inline = if rest.is_empty() {
-        word.to_owned()
-    } else {
-        format!("{{{}}}", flow(rest, word))
-    };
-    if !place.node.is_empty() {
-        editor.replace(place.node.start..place.node.end, inline);
-    } else if rest.is_empty() || place.in_flow {
-        editor.replace(colon..colon, format!(" {inline}"));
-    } else if editor.rest_is_blank(colon) {
-        let text = editor.source.text();
-        let column = text.column(entry.key.start) + editor.step();
-        let lines = block(rest, word, column, editor.step());
-        editor.insert_after(text.line_of(entry.key.start), &lines);
-    } else {
-        let words = "has an anchor and no value; nothing can be written below it safely";
-        return Err(editor.source.fault(entry.key.start, &place.keys, words));
-    }
-    Ok(())
-}
-
-/// Puts keys that are absent into the mapping at `place`.
-fn insert(
-    editor: &mut Editor<'_>,
-    place: &Place<'_>,
-    rest: &[AbsentKey],
-    word: &str,
-) -> Result<(), Fault> {
-    let Some((key, below)) = rest.split_first() else {
-        return Ok(());
-    };
-    let value = intended(below, word);
-    let index = editor.insert_entry(place, &flow(rest, word), &|column, step| {
-        block(rest, word, column, step)
-    })?;
-    editor.change(Change::Insert {
-        path: place.path.clone(),
-        index,
-        key: key.name(),
-        value,
-    });
-    Ok(())
+/// `rest` and below them the flag, as one entry; `None` when there is no key left.
+fn nested(rest: &[AbsentKey], word: &str, step: usize) -> Option<NewEntry> {
+    let (last, above) = rest.split_last()?;
+    let flag = NewEntry::scalar(last.name(), word, Node::plain(word));
+    Some(above.iter().rev().fold(flag, |inner, key| {
+        NewEntry::mapping(key.name(), vec![inner], step)
+    }))
 }
 
 /// Leaves `selfHeal` without a value again.
@@ -343,7 +259,6 @@ fn take_out(
         target -= 1;
     }
     let parent = &places[target - 1];
-    let index = places[target].path.last().copied().unwrap_or_default();
     match (&parent.node.kind, word) {
         // Something stood in the place of this mapping: it comes back.
         (
@@ -365,10 +280,6 @@ fn take_out(
         }
         _ => {
             editor.remove_entry(parent, &places[target..])?;
-            editor.change(Change::Remove {
-                path: parent.path.clone(),
-                index,
-            });
         }
     }
     editor.finish()
