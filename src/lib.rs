@@ -6,3 +6,5 @@ pub mod controller;
 pub mod effects;
 pub mod order;
 pub mod request;
+pub mod serve;
+pub mod telemetry;

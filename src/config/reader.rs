@@ -241,7 +241,10 @@ impl Section {
                 )
             }),
             (Some(_), Some(_)) => Err((env_key, format!("give either {file_key} or {env_key}"))),
-            (None, None) => Err((file_key, format!("is missing; or give {env_key}"))),
+            (None, None) => Err((
+                file_key,
+                format!("is missing; name a file with it, or a variable with {env_key}"),
+            )),
         };
         let text = found.and_then(|text| match text.trim() {
             "" => Err((file_key, "the secret is empty".to_owned())),
