@@ -1,6 +1,8 @@
 //! What the server adds to objects of the built-in kinds, and what it refuses
 //! of them, beyond their types.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -113,7 +115,7 @@ fn defaults(kind: &Kind, object: &mut Value) {
             );
         }
         ("", "PersistentVolumeClaim") => {
-            default(object, &["spec", "volumeMode"], json!("Filesystem"))
+            default(object, &["spec", "volumeMode"], json!("Filesystem"));
         }
         ("", "PersistentVolume") => {
             default(object, &["spec", "volumeMode"], json!("Filesystem"));
@@ -123,7 +125,10 @@ fn defaults(kind: &Kind, object: &mut Value) {
                 json!("Retain"),
             );
         }
-        ("", "Secret") => default(object, &["type"], json!("Opaque")),
+        ("", "Secret") => {
+            default(object, &["type"], json!("Opaque"));
+            take_in_strings(object);
+        }
         ("", "Service") => {
             default(object, &["spec", "type"], json!("ClusterIP"));
             default(object, &["spec", "sessionAffinity"], json!("None"));
@@ -147,7 +152,7 @@ fn defaults(kind: &Kind, object: &mut Value) {
             default(object, &["spec", "updateStrategy"], strategy);
         }
         ("apps", "ReplicaSet") | ("", "ReplicationController") => {
-            default(object, &["spec", "replicas"], json!(1))
+            default(object, &["spec", "replicas"], json!(1));
         }
         ("batch", "Job") => {
             default(object, &["spec", "parallelism"], json!(1));
@@ -165,6 +170,27 @@ fn defaults(kind: &Kind, object: &mut Value) {
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => custom::complete(object),
         _ => {}
+    }
+}
+
+/// Moves a Secret's `stringData`, which is there to be written only, into its `data`.
+fn take_in_strings(secret: &mut Value) {
+    let strings = secret
+        .as_object_mut()
+        .and_then(|fields| fields.shift_remove("stringData"));
+    for (name, text) in strings
+        .as_ref()
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        if let Some(text) = text.as_str() {
+            default(secret, &["data"], json!({}));
+            if !secret["data"].is_object() {
+                return;
+            }
+            secret["data"][name] = json!(STANDARD.encode(text));
+        }
     }
 }
 
@@ -268,7 +294,7 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Vec<
     let group = kind.group.as_str();
     match (group, kind.kind.as_str()) {
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            causes.extend(custom::check(object))
+            causes.extend(custom::check(object));
         }
         ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") => {
             causes.extend(check_selector(object));

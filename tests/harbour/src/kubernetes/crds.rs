@@ -15,7 +15,16 @@ use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 /// Kind, plural, group, version, short names, whether it has a status subresource.
-const OPEN: &[(&str, &str, &str, &str, &[&str], bool)] = &[
+type Open = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    bool,
+);
+
+const OPEN: &[Open] = &[
     ("Backup", "backups", "velero.io", "v1", &[], false),
     ("Restore", "restores", "velero.io", "v1", &[], false),
     ("Schedule", "schedules", "velero.io", "v1", &[], false),
@@ -122,30 +131,21 @@ const OPEN: &[(&str, &str, &str, &str, &[&str], bool)] = &[
 /// A file cannot be read, the server refuses a definition, or it is not
 /// established within 30 seconds.
 pub async fn install_crds(client: kube::Client, specs: Option<&Path>) -> anyhow::Result<()> {
-    let published = match specs {
-        Some(folder) => published(folder)?,
-        None => Arc::default(),
-    };
     let resource = ApiResource::erase::<CustomResourceDefinition>(&());
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let mut names = Vec::new();
-    for open in OPEN {
-        let name = format!("{}.{}", open.1, open.2);
-        let definition = published
-            .get(&name)
-            .cloned()
-            .unwrap_or_else(|| open_definition(open));
+    let mut pending = Vec::new();
+    for (name, definition) in definitions(specs)? {
         let object: DynamicObject = serde_json::from_value(definition)
             .with_context(|| format!("the definition {name} is misshapen"))?;
         match api.create(&PostParams::default(), &object).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Ok(made) if is_established(&made.data) => {}
+            Ok(_) => pending.push(name),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => pending.push(name),
             Err(error) => return Err(error).with_context(|| format!("install {name}")),
         }
-        names.push(name);
     }
     let typed: Api<CustomResourceDefinition> = Api::all(client);
-    for name in names {
+    for name in pending {
         let established = await_condition(typed.clone(), &name, is_crd_established());
         match tokio::time::timeout(Duration::from_secs(30), established).await {
             Ok(done) => done.with_context(|| format!("wait for {name}"))?,
@@ -155,7 +155,34 @@ pub async fn install_crds(client: kube::Client, specs: Option<&Path>) -> anyhow:
     Ok(())
 }
 
-fn open_definition(open: &(&str, &str, &str, &str, &[&str], bool)) -> Value {
+fn is_established(definition: &Value) -> bool {
+    definition["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+}
+
+/// Every definition, by name: the published one where there is one, else the open one.
+pub(super) fn definitions(specs: Option<&Path>) -> anyhow::Result<Vec<(String, Value)>> {
+    let published = match specs {
+        Some(folder) => published(folder)?,
+        None => Arc::default(),
+    };
+    Ok(OPEN
+        .iter()
+        .map(|open| {
+            let name = format!("{}.{}", open.1, open.2);
+            let definition = published
+                .get(&name)
+                .cloned()
+                .unwrap_or_else(|| open_definition(open));
+            (name, definition)
+        })
+        .collect())
+}
+
+fn open_definition(open: &Open) -> Value {
     let &(kind, plural, group, version, short_names, status) = open;
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -1,7 +1,7 @@
 //! Custom kinds: what a CustomResourceDefinition adds to the server.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,6 @@ impl Customs {
         let list = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().map(text).collect()
         };
-        let before = self.of(definition.name());
         let kinds = spec["versions"]
             .as_array()
             .into_iter()
@@ -50,17 +49,7 @@ impl Customs {
             .map(|version| {
                 let name = text(&version["name"]);
                 let raw = &version["schema"]["openAPIV3Schema"];
-                let schema = before
-                    .iter()
-                    .filter(|kind| kind.version == name)
-                    .find_map(|kind| match &kind.origin {
-                        // A compiled schema is worth keeping when only the status changed.
-                        Origin::Custom(schema) if schema.is_made_of(raw) => {
-                            Some(Arc::clone(schema))
-                        }
-                        _ => None,
-                    })
-                    .unwrap_or_else(|| Arc::new(Schema::new(raw)));
+                let schema = shared(&format!("{}/{name}", definition.name()), raw);
                 Arc::new(Kind {
                     group: text(&spec["group"]),
                     version: name,
@@ -80,6 +69,20 @@ impl Customs {
         self.by_definition
             .insert(definition.name().to_owned(), kinds);
     }
+}
+
+/// The schema made of `raw`. Compiling a large one takes a while, so it is done
+/// once in the life of a process: for all servers, and for all changes of a
+/// definition that leave its schema alone.
+fn shared(name: &str, raw: &Value) -> Arc<Schema> {
+    static KNOWN: LazyLock<Mutex<HashMap<String, Arc<Schema>>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(schema) = known.get(name).filter(|schema| schema.is_made_of(raw)) {
+        return Arc::clone(schema);
+    }
+    let schema = Arc::new(Schema::new(raw));
+    known.insert(name.to_owned(), Arc::clone(&schema));
+    schema
 }
 
 /// Fills in what the server decides about a definition: derived names, and a
@@ -176,6 +179,15 @@ pub(super) fn check(definition: &Value) -> Vec<Cause> {
                 &schema["type"],
                 "must be object at the root",
             ));
+        } else {
+            for (rule, why) in super::cel::Rules::of(schema).broken() {
+                let why = format!("compilation failed: {why}");
+                causes.push(Cause::invalid(
+                    format!("{path}.x-kubernetes-validations"),
+                    &json!(rule),
+                    &why,
+                ));
+            }
         }
     }
     causes

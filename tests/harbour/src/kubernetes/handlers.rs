@@ -10,16 +10,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::delete::{self, Deleted};
 use super::discovery;
 use super::kinds::{Kind, Origin};
-use super::patch::patch;
+use super::patch::{Patch, patch};
 use super::read::{list, render};
 use super::request::{Query, Target, View, body, media_type, segments};
 use super::selector::Selector;
 use super::status::{Failure, answer, raw};
 use super::store::{Key, Object, Store, World};
 use super::watch;
-use super::write::{self, Deleted, Part, Write};
+use super::write::{self, Part, Write};
 
 /// The largest body that is read.
 const LARGEST: usize = 3 * 1024 * 1024;
@@ -160,19 +161,16 @@ impl Call {
             (&Method::PATCH, Some(name)) => {
                 let mut write = query.write(&self.headers)?;
                 let key = Key::new(ns, name);
-                let media = media_type(&self.headers);
-                let (object, created) = self.store.write(|world| {
-                    patch(
-                        world,
-                        &kind,
-                        &key,
-                        part,
-                        media,
-                        &self.bytes,
-                        query,
-                        &mut write,
-                    )
-                })?;
+                let sent = Patch {
+                    media: media_type(&self.headers),
+                    body: &self.bytes,
+                    force: query.flag("force"),
+                    named: query.get("fieldManager").is_some(),
+                };
+                let (object, created) = self
+                    .store
+                    .write(|world| patch(world, &kind, &key, part, &sent, &mut write))?;
+                warm(&self.store.lock(), &kind, &object);
                 Ok(written(
                     &kind,
                     &object,
@@ -208,6 +206,7 @@ impl Call {
         let object = self
             .store
             .write(|world| write::create(world, kind, ns, body, &mut write))?;
+        warm(&self.store.lock(), kind, &object);
         Ok(written(kind, &object, view, 201, &write))
     }
 
@@ -238,7 +237,7 @@ impl Call {
         let how = query.deletion(&self.body()?)?;
         match self
             .store
-            .write(|world| write::delete(world, kind, key, &how))?
+            .write(|world| delete::delete(world, kind, key, &how))?
         {
             Deleted::Waiting(object) => Ok(raw(200, render(kind, &object, view))),
             Deleted::Gone(object) if kind.is("", "Pod") => {
@@ -276,7 +275,7 @@ impl Call {
             for (key, _) in &chosen {
                 // One may be gone because another was deleted.
                 if world.get(kind, key).is_some() {
-                    write::delete(world, kind, key, &how)?;
+                    delete::delete(world, kind, key, &how)?;
                 }
             }
             let items: Vec<&Value> = chosen.iter().map(|(_, object)| &object.value).collect();
@@ -343,6 +342,19 @@ fn found<'a>(world: &'a World, kind: &Kind, key: &Key) -> Result<&'a Object, Fai
     world
         .get(kind, key)
         .ok_or_else(|| Failure::not_found(kind, &key.name))
+}
+
+/// Compiles the schemas of a definition that was just written, so that the
+/// first object does not have to wait for it.
+fn warm(world: &World, kind: &Kind, definition: &Object) {
+    if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+        let kinds = world.customs.of(definition.name()).to_vec();
+        tokio::task::spawn_blocking(move || {
+            for schema in kinds.iter().filter_map(|kind| kind.schema()) {
+                schema.compile();
+            }
+        });
+    }
 }
 
 fn written(kind: &Kind, object: &Object, view: View, code: u16, write: &Write) -> Response {

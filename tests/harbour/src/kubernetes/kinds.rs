@@ -18,6 +18,7 @@ use super::schema::Schema;
 
 /// A resource of the API: what discovery tells about it and how it is kept.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names, reason = "these are the API's own names")]
 pub(super) struct Kind {
     pub(super) group: String,
     pub(super) version: String,
@@ -120,308 +121,50 @@ type Row = (
     Shape,
 );
 
-/// Group, version, kind, plural, short names, traits, type.
-const TABLE: &[Row] = &[
-    (
-        "",
-        "v1",
-        "Namespace",
-        "namespaces",
-        &["ns"],
-        CLUSTER | STATUS,
-        shape::<core::Namespace>,
-    ),
-    (
-        "",
-        "v1",
-        "Node",
-        "nodes",
-        &["no"],
-        CLUSTER | STATUS,
-        shape::<core::Node>,
-    ),
-    (
-        "",
-        "v1",
-        "PersistentVolume",
-        "persistentvolumes",
-        &["pv"],
-        CLUSTER | STATUS,
-        shape::<core::PersistentVolume>,
-    ),
-    ("", "v1", "Pod", "pods", &["po"], STATUS, shape::<core::Pod>),
-    (
-        "",
-        "v1",
-        "Service",
-        "services",
-        &["svc"],
-        STATUS,
-        shape::<core::Service>,
-    ),
-    (
-        "",
-        "v1",
-        "Endpoints",
-        "endpoints",
-        &["ep"],
-        0,
-        shape::<core::Endpoints>,
-    ),
-    (
-        "",
-        "v1",
-        "ConfigMap",
-        "configmaps",
-        &["cm"],
-        0,
-        shape::<core::ConfigMap>,
-    ),
-    ("", "v1", "Secret", "secrets", &[], 0, shape::<core::Secret>),
-    (
-        "",
-        "v1",
-        "ServiceAccount",
-        "serviceaccounts",
-        &["sa"],
-        0,
-        shape::<core::ServiceAccount>,
-    ),
-    (
-        "",
-        "v1",
-        "PersistentVolumeClaim",
-        "persistentvolumeclaims",
-        &["pvc"],
-        STATUS,
-        shape::<core::PersistentVolumeClaim>,
-    ),
-    (
-        "",
-        "v1",
-        "ReplicationController",
-        "replicationcontrollers",
-        &["rc"],
-        STATUS | GENERATION,
-        shape::<core::ReplicationController>,
-    ),
-    (
-        "",
-        "v1",
-        "ResourceQuota",
-        "resourcequotas",
-        &["quota"],
-        STATUS,
-        shape::<core::ResourceQuota>,
-    ),
-    (
-        "",
-        "v1",
-        "LimitRange",
-        "limitranges",
-        &["limits"],
-        0,
-        shape::<core::LimitRange>,
-    ),
-    (
-        "",
-        "v1",
-        "Event",
-        "events",
-        &["ev"],
-        0,
-        shape::<core::Event>,
-    ),
-    (
-        "",
-        "v1",
-        "PodTemplate",
-        "podtemplates",
-        &[],
-        0,
-        shape::<core::PodTemplate>,
-    ),
-    (
-        "apps",
-        "v1",
-        "Deployment",
-        "deployments",
-        &["deploy"],
-        STATUS | GENERATION,
-        shape::<apps::Deployment>,
-    ),
-    (
-        "apps",
-        "v1",
-        "ReplicaSet",
-        "replicasets",
-        &["rs"],
-        STATUS | GENERATION,
-        shape::<apps::ReplicaSet>,
-    ),
-    (
-        "apps",
-        "v1",
-        "StatefulSet",
-        "statefulsets",
-        &["sts"],
-        STATUS | GENERATION,
-        shape::<apps::StatefulSet>,
-    ),
-    (
-        "apps",
-        "v1",
-        "DaemonSet",
-        "daemonsets",
-        &["ds"],
-        STATUS | GENERATION,
-        shape::<apps::DaemonSet>,
-    ),
-    (
-        "apps",
-        "v1",
-        "ControllerRevision",
-        "controllerrevisions",
-        &[],
-        0,
-        shape::<apps::ControllerRevision>,
-    ),
-    (
-        "batch",
-        "v1",
-        "Job",
-        "jobs",
-        &[],
-        STATUS | GENERATION,
-        shape::<batch::Job>,
-    ),
-    (
-        "batch",
-        "v1",
-        "CronJob",
-        "cronjobs",
-        &["cj"],
-        STATUS | GENERATION,
-        shape::<batch::CronJob>,
-    ),
-    (
-        "autoscaling",
-        "v2",
-        "HorizontalPodAutoscaler",
-        "horizontalpodautoscalers",
-        &["hpa"],
-        STATUS,
-        shape::<autoscaling::HorizontalPodAutoscaler>,
-    ),
-    (
-        "policy",
-        "v1",
-        "PodDisruptionBudget",
-        "poddisruptionbudgets",
-        &["pdb"],
-        STATUS | GENERATION,
-        shape::<policy::PodDisruptionBudget>,
-    ),
-    (
-        "networking.k8s.io",
-        "v1",
-        "Ingress",
-        "ingresses",
-        &["ing"],
-        STATUS | GENERATION,
-        shape::<networking::Ingress>,
-    ),
-    (
-        "networking.k8s.io",
-        "v1",
-        "NetworkPolicy",
-        "networkpolicies",
-        &["netpol"],
-        GENERATION,
-        shape::<networking::NetworkPolicy>,
-    ),
-    (
-        "discovery.k8s.io",
-        "v1",
-        "EndpointSlice",
-        "endpointslices",
-        &[],
-        GENERATION,
-        shape::<discovery::EndpointSlice>,
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "v1",
-        "Role",
-        "roles",
-        &[],
-        0,
-        shape::<rbac::Role>,
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "v1",
-        "RoleBinding",
-        "rolebindings",
-        &[],
-        0,
-        shape::<rbac::RoleBinding>,
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "v1",
-        "ClusterRole",
-        "clusterroles",
-        &[],
-        CLUSTER,
-        shape::<rbac::ClusterRole>,
-    ),
-    (
-        "rbac.authorization.k8s.io",
-        "v1",
-        "ClusterRoleBinding",
-        "clusterrolebindings",
-        &[],
-        CLUSTER,
-        shape::<rbac::ClusterRoleBinding>,
-    ),
-    (
-        "coordination.k8s.io",
-        "v1",
-        "Lease",
-        "leases",
-        &[],
-        0,
-        shape::<coordination::Lease>,
-    ),
-    (
-        "events.k8s.io",
-        "v1",
-        "Event",
-        "events",
-        &["ev"],
-        0,
-        shape::<events::Event>,
-    ),
-    (
-        "storage.k8s.io",
-        "v1",
-        "StorageClass",
-        "storageclasses",
-        &["sc"],
-        CLUSTER,
-        shape::<storage::StorageClass>,
-    ),
-    (
-        "apiextensions.k8s.io",
-        "v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        &["crd", "crds"],
-        CLUSTER | STATUS | GENERATION,
-        shape::<extensions::CustomResourceDefinition>,
-    ),
-];
+macro_rules! table {
+    ($($group:literal, $version:literal, $kind:ident, $plural:literal, [$($short:literal),*], $traits:expr, $shape:ty;)*) => {
+        &[$(($group, $version, stringify!($kind), $plural, &[$($short),*], $traits, shape::<$shape>)),*]
+    };
+}
+
+const TABLE: &[Row] = table! {
+    // Group, version, kind, plural, short names, traits, type.
+    "", "v1", Namespace, "namespaces", ["ns"], CLUSTER | STATUS, core::Namespace;
+    "", "v1", Node, "nodes", ["no"], CLUSTER | STATUS, core::Node;
+    "", "v1", PersistentVolume, "persistentvolumes", ["pv"], CLUSTER | STATUS, core::PersistentVolume;
+    "", "v1", Pod, "pods", ["po"], STATUS, core::Pod;
+    "", "v1", Service, "services", ["svc"], STATUS, core::Service;
+    "", "v1", Endpoints, "endpoints", ["ep"], 0, core::Endpoints;
+    "", "v1", ConfigMap, "configmaps", ["cm"], 0, core::ConfigMap;
+    "", "v1", Secret, "secrets", [], 0, core::Secret;
+    "", "v1", ServiceAccount, "serviceaccounts", ["sa"], 0, core::ServiceAccount;
+    "", "v1", PersistentVolumeClaim, "persistentvolumeclaims", ["pvc"], STATUS, core::PersistentVolumeClaim;
+    "", "v1", ReplicationController, "replicationcontrollers", ["rc"], STATUS | GENERATION, core::ReplicationController;
+    "", "v1", ResourceQuota, "resourcequotas", ["quota"], STATUS, core::ResourceQuota;
+    "", "v1", LimitRange, "limitranges", ["limits"], 0, core::LimitRange;
+    "", "v1", Event, "events", ["ev"], 0, core::Event;
+    "", "v1", PodTemplate, "podtemplates", [], 0, core::PodTemplate;
+    "apps", "v1", Deployment, "deployments", ["deploy"], STATUS | GENERATION, apps::Deployment;
+    "apps", "v1", ReplicaSet, "replicasets", ["rs"], STATUS | GENERATION, apps::ReplicaSet;
+    "apps", "v1", StatefulSet, "statefulsets", ["sts"], STATUS | GENERATION, apps::StatefulSet;
+    "apps", "v1", DaemonSet, "daemonsets", ["ds"], STATUS | GENERATION, apps::DaemonSet;
+    "apps", "v1", ControllerRevision, "controllerrevisions", [], 0, apps::ControllerRevision;
+    "batch", "v1", Job, "jobs", [], STATUS | GENERATION, batch::Job;
+    "batch", "v1", CronJob, "cronjobs", ["cj"], STATUS | GENERATION, batch::CronJob;
+    "autoscaling", "v2", HorizontalPodAutoscaler, "horizontalpodautoscalers", ["hpa"], STATUS, autoscaling::HorizontalPodAutoscaler;
+    "policy", "v1", PodDisruptionBudget, "poddisruptionbudgets", ["pdb"], STATUS | GENERATION, policy::PodDisruptionBudget;
+    "networking.k8s.io", "v1", Ingress, "ingresses", ["ing"], STATUS | GENERATION, networking::Ingress;
+    "networking.k8s.io", "v1", NetworkPolicy, "networkpolicies", ["netpol"], GENERATION, networking::NetworkPolicy;
+    "discovery.k8s.io", "v1", EndpointSlice, "endpointslices", [], GENERATION, discovery::EndpointSlice;
+    "rbac.authorization.k8s.io", "v1", Role, "roles", [], 0, rbac::Role;
+    "rbac.authorization.k8s.io", "v1", RoleBinding, "rolebindings", [], 0, rbac::RoleBinding;
+    "rbac.authorization.k8s.io", "v1", ClusterRole, "clusterroles", [], CLUSTER, rbac::ClusterRole;
+    "rbac.authorization.k8s.io", "v1", ClusterRoleBinding, "clusterrolebindings", [], CLUSTER, rbac::ClusterRoleBinding;
+    "coordination.k8s.io", "v1", Lease, "leases", [], 0, coordination::Lease;
+    "events.k8s.io", "v1", Event, "events", ["ev"], 0, events::Event;
+    "storage.k8s.io", "v1", StorageClass, "storageclasses", ["sc"], CLUSTER, storage::StorageClass;
+    "apiextensions.k8s.io", "v1", CustomResourceDefinition, "customresourcedefinitions", ["crd", "crds"], CLUSTER | STATUS | GENERATION, extensions::CustomResourceDefinition;
+};
 
 /// Group, version, kind, plural, traits: what can only be posted.
 const REVIEWS: &[(&str, &str, &str, &str, u8)] = &[

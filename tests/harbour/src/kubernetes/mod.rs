@@ -10,9 +10,13 @@ mod apply;
 mod cel;
 mod crds;
 mod custom;
+mod delete;
 mod discovery;
+mod fields;
 mod handlers;
+mod intake;
 mod kinds;
+mod managed;
 mod names;
 mod patch;
 mod persist;
@@ -26,6 +30,7 @@ mod strategic;
 #[cfg(test)]
 mod tests;
 mod time;
+mod topology;
 mod watch;
 mod write;
 
@@ -167,13 +172,29 @@ impl Server {
         self.store.write(store::World::forget);
     }
 
-    /// Installs the definitions of Velero's and Argo CD's kinds; see [`install_crds`].
+    /// Installs the definitions of Velero's and Argo CD's kinds, as
+    /// [`install_crds`] does, but from within: the gate sees nothing of it.
     ///
     /// # Errors
     ///
     /// A definition cannot be read or is refused.
     pub async fn install_crds(&self) -> anyhow::Result<()> {
-        install_crds(self.client("harbour"), self.specs.as_deref()).await
+        let (store, specs) = (Arc::clone(&self.store), self.specs.clone());
+        tokio::task::spawn_blocking(move || {
+            let kind = kinds::known("apiextensions.k8s.io", "CustomResourceDefinition")
+                .context("there are no custom kinds")?;
+            for (name, body) in crds::definitions(specs.as_deref())? {
+                let made =
+                    store.write(|world| write::create(world, kind, None, body, &mut system()));
+                match made {
+                    Ok(_) => {}
+                    Err(failure) if failure.code == 409 => {}
+                    Err(failure) => anyhow::bail!("install {name}: {}", failure.status()),
+                }
+            }
+            Ok(())
+        })
+        .await?
     }
 
     /// Waits until the server has ended and, if it keeps state, has saved it.
@@ -196,6 +217,13 @@ fn client(addr: SocketAddr, token: &str) -> kube::Client {
         .expect("a client for plain HTTP needs nothing that may be missing")
 }
 
+fn system() -> write::Write {
+    write::Write {
+        manager: "kube-apiserver".to_owned(),
+        ..write::Write::default()
+    }
+}
+
 fn found_namespaces(world: &mut store::World) {
     let Some(kind) = kinds::known("", "Namespace") else {
         return;
@@ -203,9 +231,7 @@ fn found_namespaces(world: &mut store::World) {
     for name in ["default", "kube-system", "kube-public"] {
         if world.namespace(name).is_none() {
             let body = json!({"metadata": {"name": name}});
-            if let Err(failure) =
-                write::create(world, kind, None, body, &mut write::Write::default())
-            {
+            if let Err(failure) = write::create(world, kind, None, body, &mut system()) {
                 tracing::error!(name, status = %failure.status(), "namespace not made");
             }
         }

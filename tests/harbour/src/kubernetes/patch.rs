@@ -4,11 +4,22 @@
 use serde_json::Value;
 
 use super::kinds::{Kind, Origin};
-use super::request::{Query, json, yaml};
+use super::request::{json, yaml};
 use super::status::Failure;
 use super::store::{Key, Object, World};
 use super::write::{Part, Write, replace};
 use super::{apply, strategic};
+
+/// A patch as it was sent.
+#[derive(Debug)]
+pub(super) struct Patch<'a> {
+    pub(super) media: &'a str,
+    pub(super) body: &'a [u8],
+    /// Whether an apply takes over what others manage.
+    pub(super) force: bool,
+    /// Whether the query names the manager.
+    pub(super) named: bool,
+}
 
 /// Carries out a patch; the flag says whether the object was created by it.
 pub(super) fn patch(
@@ -16,28 +27,24 @@ pub(super) fn patch(
     kind: &Kind,
     key: &Key,
     part: Part,
-    media: &str,
-    body: &[u8],
-    query: &Query,
+    patch: &Patch<'_>,
     write: &mut Write,
 ) -> Result<(Object, bool), Failure> {
+    let &Patch {
+        media,
+        body,
+        force,
+        named,
+    } = patch;
     if media == "application/apply-patch+yaml" {
-        if query.get("fieldManager").is_none() {
+        if !named {
             return Err(Failure::bad_request(
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
             ));
         }
-        return apply::apply(
-            world,
-            kind,
-            key,
-            part,
-            yaml(body)?,
-            query.flag("force"),
-            write,
-        );
+        return apply::apply(world, kind, key, part, yaml(body)?, force, write);
     }
-    if query.flag("force") {
+    if force {
         return Err(Failure::bad_request(
             "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
         ));

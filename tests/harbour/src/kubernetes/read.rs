@@ -42,19 +42,18 @@ pub(super) fn list(
 ) -> Result<Bytes, Failure> {
     let selector = Selector::parse(kind, query.get("labelSelector"), query.get("fieldSelector"))?;
     let limit = query.number("limit")?.filter(|limit| *limit > 0);
-    let (version, mut objects) = match query.get("continue") {
-        Some(token) => resume(world, token)?,
-        None => {
-            let version = version_for(world, kind, query)?;
-            let objects: Vec<Object> = world
-                .collection(kind)
-                .within(ns)
-                .map(|(_, object)| object)
-                .filter(|object| selector.matches(&object.value))
-                .cloned()
-                .collect();
-            (version, objects)
-        }
+    let (version, mut objects) = if let Some(token) = query.get("continue") {
+        resume(world, token)?
+    } else {
+        let version = version_for(world, kind, query)?;
+        let objects: Vec<Object> = world
+            .collection(kind)
+            .within(ns)
+            .map(|(_, object)| object)
+            .filter(|object| selector.matches(&object.value))
+            .cloned()
+            .collect();
+        (version, objects)
     };
     let mut meta = json!({"resourceVersion": version.to_string()});
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok())

@@ -3,8 +3,9 @@
 use axum::http::{HeaderMap, Uri, header};
 use serde_json::Value;
 
+use super::delete::{Deletion, Propagation};
 use super::status::Failure;
-use super::write::{Deletion, FieldValidation, Propagation, Write};
+use super::write::{FieldValidation, Write};
 
 /// A path below `/api/v1` or `/apis/<group>/<version>`.
 #[derive(Debug, PartialEq, Eq)]
@@ -144,6 +145,7 @@ impl Query {
             manager: self.get("fieldManager").unwrap_or(agent).to_owned(),
             fields,
             warnings: Vec::new(),
+            managers: None,
         })
     }
 

@@ -52,7 +52,8 @@ impl Schema {
         })
     }
 
-    fn rules(&self) -> &Rules {
+    /// The CEL rules.
+    pub(super) fn rules(&self) -> &Rules {
         self.rules.get_or_init(|| Rules::of(&self.raw))
     }
 
@@ -250,7 +251,9 @@ fn dotted(pointer: &str) -> String {
     for step in pointer.split('/').skip(1) {
         let step = step.replace("~1", "/").replace("~0", "~");
         if step.bytes().all(|b| b.is_ascii_digit()) && !step.is_empty() {
-            path.push_str(&format!("[{step}]"));
+            path.push('[');
+            path.push_str(&step);
+            path.push(']');
         } else {
             if !path.is_empty() {
                 path.push('.');
@@ -267,6 +270,12 @@ fn join(path: &str, name: &str) -> String {
     } else {
         format!("{path}.{name}")
     }
+}
+
+/// A bound as the schema has it: the validator makes a float of it.
+fn bound(limit: &Value) -> String {
+    let text = limit.to_string();
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 fn causes_of(error: &ValidationError<'_>) -> Vec<Cause> {
@@ -339,11 +348,12 @@ fn causes_of(error: &ValidationError<'_>) -> Vec<Cause> {
         ValidationErrorKind::MinItems { limit } => {
             body(format!("should have at least {limit} items"))
         }
-        ValidationErrorKind::Minimum { limit } => {
-            body(format!("should be greater than or equal to {limit}"))
-        }
+        ValidationErrorKind::Minimum { limit } => body(format!(
+            "should be greater than or equal to {}",
+            bound(limit)
+        )),
         ValidationErrorKind::Maximum { limit } => {
-            body(format!("should be less than or equal to {limit}"))
+            body(format!("should be less than or equal to {}", bound(limit)))
         }
         ValidationErrorKind::Pattern { pattern } => body(format!("should match '{pattern}'")),
         ValidationErrorKind::Format { format } => {

@@ -91,7 +91,9 @@ impl FieldTerm {
                     || self.value == "false"
                         && self.path.last().is_some_and(|last| last == "unschedulable")
             }
-            other => other.to_string() == self.value,
+            Value::Bool(flag) => self.value == if *flag { "true" } else { "false" },
+            Value::Number(number) => self.value == number.to_string(),
+            Value::Array(_) | Value::Object(_) => false,
         };
         equal == self.equal
     }

@@ -72,12 +72,7 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
             }
         } else if name.starts_with('$') {
             // Orders of lists are those of the patch anyway.
-        } else if value.is_null() {
-            fields.shift_remove(name);
-        } else if value
-            .get("$patch")
-            .is_some_and(|directive| directive == "delete")
-        {
+        } else if value.is_null() || has_directive(value, "delete") {
             fields.shift_remove(name);
         } else if let Value::Array(items) = value {
             merge_list(
@@ -93,11 +88,15 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+fn has_directive(value: &Value, wanted: &str) -> bool {
+    value
+        .get("$patch")
+        .is_some_and(|directive| directive == wanted)
+}
+
 fn merge_list(target: &mut Value, field: &str, items: &[Value]) {
     let replaces = items.iter().any(|item| {
-        item.get("$patch")
-            .is_some_and(|directive| directive == "replace")
-            && item.as_object().is_some_and(|item| item.len() == 1)
+        has_directive(item, "replace") && item.as_object().is_some_and(|item| item.len() == 1)
     });
     let Value::Array(present) = target else {
         *target = Value::Array(items.to_vec());
@@ -125,9 +124,7 @@ fn merge_list(target: &mut Value, field: &str, items: &[Value]) {
         let place = present
             .iter()
             .position(|other| other.get(*key) == item.get(*key));
-        let deletes = item
-            .get("$patch")
-            .is_some_and(|directive| directive == "delete");
+        let deletes = has_directive(item, "delete");
         match (place, deletes) {
             (Some(place), true) => {
                 present.remove(place);

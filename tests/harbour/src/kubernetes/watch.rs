@@ -20,7 +20,7 @@ use super::status::{Failure, raw};
 use super::store::{Change, Object, Store};
 
 /// How long a watch lasts if the client does not say.
-const LASTS: Duration = Duration::from_secs(30 * 60);
+const LASTS: Duration = Duration::from_mins(30);
 /// How often a bookmark is sent.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(5);
 
@@ -135,14 +135,11 @@ impl Watch {
             }
             tokio::select! {
                 biased;
-                changed = self.changed.changed() => match changed {
-                    Ok(()) => self.collect(),
-                    // The resource is gone, or the history was forgotten.
-                    Err(_) => {
-                        self.collect();
-                        self.over = true;
-                    }
-                },
+                changed = self.changed.changed() => {
+                    self.collect();
+                    // An error means that the resource is gone, or the history was forgotten.
+                    self.over |= changed.is_err();
+                }
                 () = tokio::time::sleep_until(self.ends) => {
                     self.mark();
                     self.over = true;

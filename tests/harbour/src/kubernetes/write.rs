@@ -1,10 +1,15 @@
-//! Creating, changing and deleting objects.
+//! Creating and changing objects.
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::admission;
+use super::delete::{finalizers, holds, settle};
+use super::intake::{free_name, metadata, place, shape, type_of};
 use super::kinds::{Kind, Origin};
+use super::managed::{self, Entry};
 use super::status::{Cause, Failure};
 use super::store::{Key, Object, Stored, World};
 use super::time::now;
@@ -33,31 +38,8 @@ pub(super) struct Write {
     pub(super) manager: String,
     pub(super) fields: FieldValidation,
     pub(super) warnings: Vec<String>,
-}
-
-/// The options of a deletion.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Deletion {
-    pub(super) dry_run: bool,
-    pub(super) uid: Option<String>,
-    pub(super) version: Option<String>,
-    pub(super) propagation: Option<Propagation>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Propagation {
-    Foreground,
-    Background,
-    Orphan,
-}
-
-/// What a deletion left.
-#[derive(Debug)]
-pub(super) enum Deleted {
-    /// The object is gone; this was its last state.
-    Gone(Object),
-    /// The object waits for its finalizers.
-    Waiting(Object),
+    /// Who manages what after an apply; other writes find out by comparing.
+    pub(super) managers: Option<Vec<Entry>>,
 }
 
 /// The metadata that only the server writes, besides `resourceVersion`.
@@ -67,6 +49,7 @@ const SERVER_SIDE: &[&str] = &[
     "generation",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
+    "managedFields",
 ];
 
 /// Creates an object from what a client sent.
@@ -122,6 +105,7 @@ pub(super) fn create(
     if world.get(kind, &key).is_some() {
         return Err(Failure::already_exists(kind, &name));
     }
+    track(kind, None, &mut body, Part::Main, write);
     if write.dry_run {
         return Ok(Stored::new(body));
     }
@@ -166,22 +150,20 @@ pub(super) fn replace(
         );
         return Err(Failure::conflict(kind, &name, &why));
     }
-    match meta
+    let version = meta
         .get("resourceVersion")
         .and_then(Value::as_str)
-        .filter(|version| !version.is_empty())
-    {
-        Some(version) if version != old.version() => return Err(Failure::modified(kind, &name)),
-        Some(_) => {}
-        None if matches!(kind.origin, Origin::Custom(_)) => {
-            let cause = Cause::invalid(
-                "metadata.resourceVersion",
-                &json!(0),
-                "must be specified for an update",
-            );
-            return Err(Failure::invalid(kind, &name, &[cause]));
-        }
-        None => {}
+        .filter(|version| !version.is_empty());
+    if version.is_some_and(|version| version != old.version()) {
+        return Err(Failure::modified(kind, &name));
+    }
+    if version.is_none() && matches!(kind.origin, Origin::Custom(_)) {
+        let cause = Cause::invalid(
+            "metadata.resourceVersion",
+            &json!(0),
+            "must be specified for an update",
+        );
+        return Err(Failure::invalid(kind, &name, &[cause]));
     }
     meta.insert("name".to_owned(), json!(name));
     for field in SERVER_SIDE.iter().chain(&["resourceVersion"]) {
@@ -195,14 +177,10 @@ pub(super) fn replace(
         Part::Main => {}
         Part::Status => {
             let status = new.get("status").cloned();
-            let fields = new["metadata"]["managedFields"].take();
             new.clone_from(&old.value);
             strip(&mut new, "status");
             if let Some(status) = status {
                 new["status"] = status;
-            }
-            if !fields.is_null() {
-                new["metadata"]["managedFields"] = fields;
             }
         }
     }
@@ -212,8 +190,9 @@ pub(super) fn replace(
         let generation = old.meta("generation").and_then(Value::as_i64).unwrap_or(0);
         new["metadata"]["generation"] = json!(generation + 1);
     }
-    if same(&old.value, &new) {
-        return Ok(std::sync::Arc::clone(old));
+    track(kind, Some(&old.value), &mut new, part, write);
+    if old.value == new {
+        return Ok(Arc::clone(old));
     }
     if write.dry_run {
         return Ok(Stored::new(new));
@@ -233,97 +212,6 @@ pub(super) fn replace(
     Ok(object)
 }
 
-/// Deletes an object, or marks it as to be deleted if finalizers hold it.
-pub(super) fn delete(
-    world: &mut World,
-    kind: &Kind,
-    key: &Key,
-    how: &Deletion,
-) -> Result<Deleted, Failure> {
-    let old = world
-        .get(kind, key)
-        .cloned()
-        .ok_or_else(|| Failure::not_found(kind, &key.name))?;
-    for (what, wanted, actual) in [
-        ("UID", &how.uid, old.uid()),
-        ("ResourceVersion", &how.version, old.version()),
-    ] {
-        if let Some(wanted) = wanted
-            && wanted != actual
-        {
-            let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}"
-            );
-            return Err(Failure::conflict(kind, &key.name, &why));
-        }
-    }
-    if how.dry_run {
-        return Ok(Deleted::Gone(old));
-    }
-    let deleted = mark(world, kind, key, &old, how.propagation);
-    settle(world);
-    Ok(match deleted {
-        Deleted::Waiting(_) => match world.get(kind, key) {
-            Some(object) => Deleted::Waiting(std::sync::Arc::clone(object)),
-            None => Deleted::Gone(old),
-        },
-        gone @ Deleted::Gone(_) => gone,
-    })
-}
-
-fn mark(
-    world: &mut World,
-    kind: &Kind,
-    key: &Key,
-    old: &Object,
-    propagation: Option<Propagation>,
-) -> Deleted {
-    let mut value = old.value.clone();
-    let mut held = finalizers(&value);
-    if let Some(propagation) = propagation {
-        held.retain(|name| name != "orphan" && name != "foregroundDeletion");
-        match propagation {
-            Propagation::Foreground => held.push("foregroundDeletion".to_owned()),
-            Propagation::Orphan => held.push("orphan".to_owned()),
-            Propagation::Background => {}
-        }
-    }
-    if kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
-        && !held.iter().any(|name| name == admission::CRD_CLEANUP)
-        && !old.deleting()
-    {
-        held.push(admission::CRD_CLEANUP.to_owned());
-    }
-    let unchanged = old.deleting() && held == finalizers(&old.value);
-    if unchanged {
-        return Deleted::Waiting(std::sync::Arc::clone(old));
-    }
-    if held.is_empty() && !holds(kind, &value) {
-        return match world.remove(kind, key, None) {
-            Some(gone) => Deleted::Gone(gone),
-            None => Deleted::Gone(std::sync::Arc::clone(old)),
-        };
-    }
-    let meta = &mut value["metadata"];
-    if held.is_empty() {
-        strip(meta, "finalizers");
-    } else {
-        meta["finalizers"] = json!(held);
-    }
-    if !old.deleting() {
-        meta["deletionTimestamp"] = json!(now());
-        meta["deletionGracePeriodSeconds"] = json!(0);
-        if kind.generation {
-            let generation = meta["generation"].as_i64().unwrap_or(0);
-            meta["generation"] = json!(generation + 1);
-        }
-    }
-    if kind.is("", "Namespace") {
-        value["status"]["phase"] = json!("Terminating");
-    }
-    Deleted::Waiting(world.put(kind, key.clone(), value))
-}
-
 /// Sets `spec.finalizers` of a namespace.
 pub(super) fn finalize(
     world: &mut World,
@@ -341,7 +229,7 @@ pub(super) fn finalize(
     let mut new = old.value.clone();
     new["spec"]["finalizers"] = body["spec"]["finalizers"].clone();
     shape(kind, &mut new, Some(&old.value), write)?;
-    if write.dry_run || same(&old.value, &new) {
+    if write.dry_run || old.value == new {
         return Ok(Stored::new(new));
     }
     let object = world.put(kind, Key::new(None, old.name()), new);
@@ -349,258 +237,7 @@ pub(super) fn finalize(
     Ok(object)
 }
 
-/// True if something other than `metadata.finalizers` keeps the object.
-fn holds(kind: &Kind, value: &Value) -> bool {
-    kind.is("", "Namespace")
-        && value["spec"]["finalizers"]
-            .as_array()
-            .is_some_and(|list| !list.is_empty())
-}
-
-fn finalizers(value: &Value) -> Vec<String> {
-    value["metadata"]["finalizers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect()
-}
-
-/// Goes on with the deletion of namespaces and definitions: what is in them is
-/// deleted, and when nothing is left, they are.
-fn settle(world: &mut World) {
-    let (Some(namespaces), Some(definitions)) = (
-        super::kinds::known("", "Namespace"),
-        super::kinds::known("apiextensions.k8s.io", "CustomResourceDefinition"),
-    ) else {
-        return;
-    };
-    loop {
-        let before = world.version;
-        for (holder, key, object) in leaving(world, namespaces) {
-            empty(world, Some(&key.name), None);
-            let left = contents(world, Some(&key.name), None);
-            if left.is_empty() && object.finalizers().next().is_none() {
-                world.remove(&holder, &key, None);
-            }
-        }
-        for (holder, key, object) in leaving(world, definitions) {
-            empty(world, None, Some(&key.name));
-            if contents(world, None, Some(&key.name)).is_empty() {
-                let others: Vec<&str> = object
-                    .finalizers()
-                    .filter(|name| *name != admission::CRD_CLEANUP)
-                    .collect();
-                if others.is_empty() {
-                    world.remove(&holder, &key, None);
-                } else if others.len() < object.finalizers().count() {
-                    let mut value = object.value.clone();
-                    value["metadata"]["finalizers"] = json!(others);
-                    world.put(&holder, key, value);
-                }
-            }
-        }
-        if world.version == before {
-            return;
-        }
-    }
-}
-
-type Held = (std::sync::Arc<Kind>, Key, Object);
-
-fn leaving(world: &mut World, kind: &std::sync::Arc<Kind>) -> Vec<Held> {
-    world
-        .collection(kind)
-        .objects
-        .iter()
-        .filter(|(_, object)| object.deleting())
-        .map(|(key, object)| {
-            (
-                std::sync::Arc::clone(kind),
-                key.clone(),
-                std::sync::Arc::clone(object),
-            )
-        })
-        .collect()
-}
-
-/// The objects of a namespace, or those of a definition.
-fn contents(world: &World, ns: Option<&str>, definition: Option<&str>) -> Vec<Held> {
-    let mut found = Vec::new();
-    for (qualified, collection) in world.all() {
-        if definition.is_some_and(|definition| definition != qualified) {
-            continue;
-        }
-        let Some(kind) = world.kinds().find(|kind| kind.qualified() == *qualified) else {
-            continue;
-        };
-        if ns.is_some() && !kind.namespaced {
-            continue;
-        }
-        found.extend(collection.within(ns).map(|(key, object)| {
-            (
-                std::sync::Arc::clone(kind),
-                key.clone(),
-                std::sync::Arc::clone(object),
-            )
-        }));
-    }
-    found
-}
-
-fn empty(world: &mut World, ns: Option<&str>, definition: Option<&str>) {
-    for (kind, key, object) in contents(world, ns, definition) {
-        if !object.deleting() {
-            mark(world, &kind, &key, &object, None);
-        }
-    }
-}
-
-/// Brings an object into the form in which it is kept, or says what is wrong with it.
-fn shape(
-    kind: &Kind,
-    object: &mut Value,
-    before: Option<&Value>,
-    write: &mut Write,
-) -> Result<(), Failure> {
-    let name = object["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let mut unknown = Vec::new();
-    match &kind.origin {
-        Origin::BuiltIn(shape) => {
-            let known = shape(object).map_err(|error| {
-                Failure::bad_request(format!(
-                    "{} in version \"{}\" cannot be handled as a {}: {error}",
-                    kind.kind, kind.version, kind.kind
-                ))
-            })?;
-            admission::prune(object, &known, "", &mut unknown);
-        }
-        Origin::Custom(schema) => {
-            let meta =
-                admission::shape_metadata(&object["metadata"], &mut unknown).map_err(|error| {
-                    Failure::bad_request(format!("metadata cannot be decoded: {error}"))
-                })?;
-            object["metadata"] = meta;
-            unknown.extend(schema.prune(object));
-            schema.fill(object);
-        }
-        Origin::Review => {}
-    }
-    if !unknown.is_empty() {
-        let texts: Vec<String> = unknown
-            .iter()
-            .map(|path| format!("unknown field \"{path}\""))
-            .collect();
-        match write.fields {
-            FieldValidation::Ignore => {}
-            FieldValidation::Warn => write.warnings.extend(texts),
-            FieldValidation::Strict => {
-                return Err(Failure::bad_request(format!(
-                    "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
-                    kind.kind,
-                    kind.version,
-                    kind.kind,
-                    texts.join(", ")
-                )));
-            }
-        }
-    }
-    let mut causes = super::names::check(kind, &object["metadata"]);
-    causes.extend(admission::check(kind, object, before));
-    if let Some(schema) = kind.schema() {
-        causes.extend(schema.check(object, before));
-    }
-    if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::invalid(kind, &name, &causes))
-    }
-}
-
-fn type_of(kind: &Kind, body: &mut Value) -> Result<(), Failure> {
-    let Some(fields) = body.as_object_mut() else {
-        return Err(Failure::bad_request("the body is not an object"));
-    };
-    let custom = matches!(kind.origin, Origin::Custom(_));
-    for (field, wanted) in [
-        ("kind", kind.kind.clone()),
-        ("apiVersion", kind.api_version()),
-    ] {
-        match fields
-            .get(field)
-            .and_then(Value::as_str)
-            .filter(|given| !given.is_empty())
-        {
-            Some(given) if given == wanted => {}
-            Some(given) => {
-                return Err(Failure::bad_request(format!(
-                    "the {field} in the data ({given}) does not match the expected {field} ({wanted})"
-                )));
-            }
-            None if custom => {
-                return Err(Failure::bad_request(format!("Object '{field}' is missing")));
-            }
-            None => {
-                fields.insert(field.to_owned(), json!(wanted));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn metadata(body: &mut Value) -> Result<&mut Map<String, Value>, Failure> {
-    let meta = &mut body["metadata"];
-    if meta.is_null() {
-        *meta = json!({});
-    }
-    meta.as_object_mut()
-        .ok_or_else(|| Failure::bad_request("metadata is not an object"))
-}
-
-fn place(kind: &Kind, ns: Option<&str>, meta: &mut Map<String, Value>) -> Result<(), Failure> {
-    match ns.filter(|_| kind.namespaced) {
-        Some(ns) => match meta
-            .get("namespace")
-            .and_then(Value::as_str)
-            .filter(|given| !given.is_empty())
-        {
-            Some(given) if given != ns => Err(Failure::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request ({given} is not {ns})"
-            ))),
-            _ => {
-                meta.insert("namespace".to_owned(), json!(ns));
-                Ok(())
-            }
-        },
-        None => {
-            meta.shift_remove("namespace");
-            Ok(())
-        }
-    }
-}
-
-fn free_name(world: &World, kind: &Kind, ns: Option<&str>, prefix: &str) -> String {
-    // The letters that the real server picks from: no vowels, so no words.
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let prefix: String = prefix.chars().take(58).collect();
-    loop {
-        let suffix: String = Uuid::new_v4()
-            .as_bytes()
-            .iter()
-            .take(5)
-            .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
-            .collect();
-        let name = format!("{prefix}{suffix}");
-        if world.get(kind, &Key::new(ns, &name)).is_none() {
-            return name;
-        }
-    }
-}
-
-fn strip(value: &mut Value, field: &str) {
+pub(super) fn strip(value: &mut Value, field: &str) {
     if let Some(fields) = value.as_object_mut() {
         fields.shift_remove(field);
     }
@@ -625,12 +262,10 @@ fn spec_changed(kind: &Kind, old: &Value, new: &Value) -> bool {
     parts(old) != parts(new)
 }
 
-/// True if a write changes nothing that a client cares about.
-fn same(old: &Value, new: &Value) -> bool {
-    let parts = |value: &Value| {
-        let mut value = value.clone();
-        strip(&mut value["metadata"], "managedFields");
-        value
-    };
-    parts(old) == parts(new)
+/// Records who manages what after a write.
+fn track(kind: &Kind, old: Option<&Value>, new: &mut Value, part: Part, write: &Write) {
+    match &write.managers {
+        Some(managers) => managed::settle(old, new, managers),
+        None => managed::update(kind, old, new, part, write),
+    }
 }

@@ -1,5 +1,8 @@
 //! The server as its clients see it.
 
+mod applying;
+mod custom;
+mod keeping;
 mod objects;
 mod watches;
 

@@ -410,20 +410,20 @@ async fn every_kind_of_patch_works() {
         .unwrap();
     assert_eq!(images(&seen), ["web:2"]);
 
-    let path = "/apis/apps/v1/namespaces/one/deployments/web";
+    let url = "/apis/apps/v1/namespaces/one/deployments/web";
     let ops = json!([
         {"op": "test", "path": "/spec/replicas", "value": 1},
         {"op": "replace", "path": "/spec/replicas", "value": 4},
     ]);
     let (code, body) = harbour
-        .send("PATCH", path, "application/json-patch+json", &ops)
+        .send("PATCH", url, "application/json-patch+json", &ops)
         .await;
     assert_eq!((code, &body["spec"]["replicas"]), (200, &json!(4)));
     let (code, body) = harbour
-        .send("PATCH", path, "application/json-patch+json", &ops)
+        .send("PATCH", url, "application/json-patch+json", &ops)
         .await;
     assert_eq!((code, &body["kind"]), (422, &json!("Status")));
-    let (code, body) = harbour.send("PATCH", path, "text/plain", &ops).await;
+    let (code, body) = harbour.send("PATCH", url, "text/plain", &ops).await;
     assert_eq!(
         (code, &body["reason"]),
         (415, &json!("UnsupportedMediaType"))
