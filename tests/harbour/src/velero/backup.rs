@@ -218,9 +218,9 @@ async fn carry_out(
     volumes::report_backups(server, backup, &held, &objects, None).await?;
     if let Some(Ending::PartiallyFailed(errors)) = ending {
         for (namespace, messages) in errors {
-            messages
-                .into_iter()
-                .for_each(|message| log.error(&namespace, message));
+            for message in messages {
+                log.error(&namespace, message);
+            }
         }
     }
     log.info(&format!("Backed up a total of {total} items"));

@@ -147,12 +147,12 @@ async fn volumes(
         else {
             continue;
         };
-        match api.get_opt(name).await? {
-            Some(volume) => volumes.extend(stored(&resource, &volume, None)?),
-            None => {
-                let namespace = text(&claim.object, "/metadata/namespace").unwrap_or_default();
-                log.warn(namespace, format!("persistentvolumes \"{name}\" not found"));
-            }
+        if let Some(volume) = api.get_opt(name).await? {
+            volumes.extend(stored(&resource, &volume, None)?);
+        } else {
+            let namespace = text(&claim.object, "/metadata/namespace").unwrap_or_default();
+            let missing = format!("persistentvolumes \"{name}\" not found");
+            log.warn(namespace, missing);
         }
     }
     Ok(volumes)

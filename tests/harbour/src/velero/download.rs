@@ -58,7 +58,7 @@ impl Signer {
     fn url(&self, key: &str, expires: Timestamp) -> Option<String> {
         let expires = expires.as_second();
         let signature = self.mac(key, expires)?.finalize().into_bytes();
-        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hex(&signature);
         Some(format!(
             "{}/{key}?expires={expires}&signature={signature}",
             self.base
@@ -74,6 +74,14 @@ impl Signer {
             .is_some_and(|mac| mac.verify_slice(&signature).is_ok());
         verified && now.as_second() < signed.expires
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -149,7 +157,11 @@ pub(super) async fn pass(server: &Arc<Server>) -> anyhow::Result<Option<Duration
         }
         let good_until = now.checked_add(TTL)?;
         if is_new(&seen) {
-            let url = address(server, &seen, good_until).await?;
+            let live = server.live(Kind::DownloadRequest, &name).await?;
+            let Some(live) = live.filter(is_new) else {
+                continue;
+            };
+            let url = address(server, &live, good_until).await?;
             let mut status = json!({"expiration": stamp(good_until)});
             match url {
                 Some(url) => {

@@ -283,13 +283,9 @@ pub(super) async fn restore(
         Err(error) => error,
     };
     // A create may be refused for another reason and the object be there.
-    let existing = match api
-        .get_opt(&name)
-        .await
-        .map(|object| object.map(serde_json::to_value))
-    {
-        Ok(Some(Ok(existing))) => existing,
-        _ => return Outcome::failed(format!("error restoring {id}: {}", reason(&refused))),
+    let existing = api.get_opt(&name).await.ok().flatten();
+    let Some(existing) = existing.and_then(|object| serde_json::to_value(object).ok()) else {
+        return Outcome::failed(format!("error restoring {id}: {}", reason(&refused)));
     };
     let mut existing = labelled(bare(existing), restoring);
     existing["apiVersion"] = wanted["apiVersion"].clone();

@@ -10,7 +10,7 @@ use anyhow::Context;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
@@ -137,7 +137,7 @@ impl Server {
     pub(super) async fn delete(&self, kind: Kind, name: &str) -> kube::Result<()> {
         let (api, name) = (self.api(kind), name.to_owned());
         let deleted = self
-            .write(async move { api.delete(&name, &Default::default()).await })
+            .write(async move { api.delete(&name, &DeleteParams::default()).await })
             .await;
         gone_is_fine(deleted.map(drop))
     }

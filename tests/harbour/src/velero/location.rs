@@ -13,7 +13,7 @@ use super::life::{Server, gone_is_fine};
 use super::objects::{Kind, LOCATION, is_new, phase, stamp, text, time};
 
 /// How long an answered ServerStatusRequest stays.
-const STATUS_TTL: Duration = Duration::from_secs(60);
+const STATUS_TTL: Duration = Duration::from_mins(1);
 
 /// Makes the default location if there is none.
 pub(super) async fn ensure(server: &Server) -> anyhow::Result<()> {

@@ -43,6 +43,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod volumes;
+mod work;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -97,7 +98,7 @@ impl Options {
             gate: Gate::open(),
             pace: Duration::from_millis(30),
             patience: Duration::from_secs(10),
-            gc_interval: Duration::from_secs(3600),
+            gc_interval: Duration::from_hours(1),
             faults: Faults::default(),
             stop,
         }

@@ -76,6 +76,8 @@ pub(super) fn list_name(object: &Value) -> String {
 
 /// Sorts the names in a list, as Velero does.
 pub(super) fn sorted(mut list: ResourceList) -> ResourceList {
-    list.values_mut().for_each(|names| names.sort());
+    for names in list.values_mut() {
+        names.sort();
+    }
     list
 }

@@ -30,7 +30,7 @@ struct ScheduleSpec {
 pub(super) async fn pass(server: &Arc<Server>) -> anyhow::Result<Option<Duration>> {
     let mut next: Option<Timestamp> = None;
     for seen in server.seen(Kind::Schedule) {
-        if let Some(due) = one(server, &seen.name_any()).await? {
+        if let Some(due) = one(server, &seen).await? {
             next = Some(next.map_or(due, |next| next.min(due)));
         }
     }
@@ -41,73 +41,98 @@ pub(super) async fn pass(server: &Arc<Server>) -> anyhow::Result<Option<Duration
     }))
 }
 
+/// What there is to do about a schedule.
+enum Plan {
+    /// Nothing, until its next run.
+    Wait(Option<Timestamp>),
+    /// It is to be told that it is no good.
+    Refuse(String),
+    /// It is to be enabled.
+    Enable { skip: bool },
+    /// A backup is due.
+    Submit { cron: Cron, owned: bool },
+}
+
 /// Deals with one schedule; returns its next run.
-async fn one(server: &Server, name: &str) -> anyhow::Result<Option<Timestamp>> {
-    let Some(live) = server.live(Kind::Schedule, name).await? else {
+async fn one(server: &Server, seen: &DynamicObject) -> anyhow::Result<Option<Timestamp>> {
+    if let Plan::Wait(next) = plan(seen, Timestamp::now()) {
+        return Ok(next);
+    }
+    let name = seen.name_any();
+    let Some(live) = server.live(Kind::Schedule, &name).await? else {
         return Ok(None);
     };
-    let ttl = text(&live.data, "/spec/template/ttl");
-    let spec: ScheduleSpec = match spec(&live) {
+    let now = Timestamp::now();
+    let change = match plan(&live, now) {
+        Plan::Wait(next) => return Ok(next),
+        Plan::Submit { cron, owned } => {
+            // The end of a backup that is under way wakes this controller.
+            if under_way(server, &name).await? {
+                return Ok(None);
+            }
+            submit(server, &live, now, owned).await?;
+            return Ok(cron.next(now));
+        }
+        Plan::Refuse(error) => {
+            json!({"status": {"phase": "FailedValidation", "validationErrors": [error]}})
+        }
+        Plan::Enable { skip } => {
+            let mut change = json!({"status": {"phase": "Enabled", "validationErrors": null}});
+            if skip {
+                change["spec"]["skipImmediately"] = false.into();
+                change["status"]["lastSkipped"] = stamp(now).into();
+            }
+            change
+        }
+    };
+    gone_is_fine(server.patch(Kind::Schedule, &name, change).await)?;
+    // What is due is seen to when the change is seen.
+    Ok(None)
+}
+
+fn plan(schedule: &DynamicObject, now: Timestamp) -> Plan {
+    let name = schedule.name_any();
+    let ttl = text(&schedule.data, "/spec/template/ttl");
+    let spec: ScheduleSpec = match spec(schedule) {
         Ok(spec) if ttl.is_none_or(|ttl| go_duration(ttl).is_some()) => spec,
         // The real server cannot read such an object at all.
         _ => {
-            tracing::warn!(
+            tracing::debug!(
                 schedule = name,
                 ttl,
                 "a Schedule that cannot be read is left alone"
             );
-            return Ok(None);
+            return Plan::Wait(None);
         }
     };
-    if spec.paused || live.metadata.deletion_timestamp.is_some() {
-        return Ok(None);
+    if spec.paused || schedule.metadata.deletion_timestamp.is_some() {
+        return Plan::Wait(None);
     }
     let cron = match Cron::parse(&spec.schedule) {
         Ok(cron) => cron,
         Err(error) => {
-            let status = json!({"phase": "FailedValidation", "validationErrors": [error]});
-            if live.data.get("status") != Some(&status) {
-                let change = json!({"status": status});
-                gone_is_fine(server.patch(Kind::Schedule, name, change).await)?;
-            }
-            return Ok(None);
+            let told = text(&schedule.data, "/status/validationErrors/0") == Some(&error);
+            return if told && phase(schedule) == "FailedValidation" {
+                Plan::Wait(None)
+            } else {
+                Plan::Refuse(error)
+            };
         }
     };
-    let now = Timestamp::now();
-    let mut change = json!({});
-    if phase(&live) != "Enabled" {
-        change["status"] = json!({"phase": "Enabled", "validationErrors": null});
+    let skip = spec.skip_immediately == Some(true);
+    if phase(schedule) != "Enabled" || skip {
+        return Plan::Enable { skip };
     }
-    let mut skipped = time(&live.data, "/status/lastSkipped");
-    if spec.skip_immediately == Some(true) {
-        change["spec"]["skipImmediately"] = false.into();
-        change["status"]["lastSkipped"] = stamp(now).into();
-        skipped = Some(now);
+    let last = time(&schedule.data, "/status/lastBackup")
+        .or_else(|| schedule.creation_timestamp().map(|time| time.0))
+        .max(time(&schedule.data, "/status/lastSkipped"));
+    match last.and_then(|last| cron.next(last)) {
+        Some(due) if now > due => Plan::Submit {
+            cron,
+            owned: spec.use_owner_references_in_backup == Some(true),
+        },
+        due => Plan::Wait(due),
     }
-    if change != json!({}) {
-        gone_is_fine(server.patch(Kind::Schedule, name, change).await)?;
-    }
-    let last = time(&live.data, "/status/lastBackup")
-        .or_else(|| live.creation_timestamp().map(|time| time.0))
-        .max(skipped);
-    let Some(due) = last.and_then(|last| cron.next(last)) else {
-        return Ok(None);
-    };
-    if now <= due {
-        return Ok(Some(due));
-    }
-    if under_way(server, name).await? {
-        // The end of that backup wakes this controller.
-        return Ok(None);
-    }
-    submit(
-        server,
-        &live,
-        now,
-        spec.use_owner_references_in_backup == Some(true),
-    )
-    .await?;
-    Ok(cron.next(now))
 }
 
 /// True while a backup of the schedule has not ended.
@@ -128,12 +153,12 @@ async fn submit(
     server: &Server,
     schedule: &DynamicObject,
     now: Timestamp,
-    owned: bool,
+    with_owner: bool,
 ) -> anyhow::Result<()> {
     let name = schedule.name_any();
     let mut metadata = metadata(schedule, &name);
     metadata.insert("name".to_owned(), backup_name(&name, now).into());
-    if owned {
+    if with_owner {
         let owner = json!([{
             "apiVersion": "velero.io/v1",
             "kind": "Schedule",

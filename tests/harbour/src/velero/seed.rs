@@ -85,14 +85,12 @@ pub(super) async fn seed_backup(server: &Server, seed: BackupSeed) -> anyhow::Re
         "spec": spec_value,
     }))?;
     let spec: BackupSpec = spec(&object)?;
-    let kept = match seed.expires {
-        Some(expires) => expires.duration_since(seed.started),
-        None => {
-            let ttl = spec.ttl.as_deref().unwrap_or("720h0m0s");
-            let ttl =
-                go_duration(ttl).ok_or_else(|| anyhow::anyhow!("{ttl:?} is no Go duration"))?;
-            SignedDuration::try_from(ttl)?
-        }
+    let kept = if let Some(expires) = seed.expires {
+        expires.duration_since(seed.started)
+    } else {
+        let ttl = spec.ttl.as_deref().unwrap_or("720h0m0s");
+        let ttl = go_duration(ttl).ok_or_else(|| anyhow::anyhow!("{ttl:?} is no Go duration"))?;
+        SignedDuration::try_from(ttl)?
     };
     let mut filled = serde_json::to_value(&object)?;
     merge(&mut filled, backup::completed(&object, &spec));

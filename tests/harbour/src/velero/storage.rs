@@ -139,11 +139,12 @@ impl File {
             Self::BackupLog => format!("{name}-logs.gz"),
             Self::BackupResults => format!("{name}-results.gz"),
             Self::BackupResourceList => format!("{name}-resource-list.json.gz"),
-            Self::BackupVolumeInfos => format!("{name}-volumeinfo.json.gz"),
+            Self::BackupVolumeInfos | Self::RestoreVolumeInfo => {
+                format!("{name}-volumeinfo.json.gz")
+            }
             Self::RestoreLog => format!("restore-{name}-logs.gz"),
             Self::RestoreResults => format!("restore-{name}-results.gz"),
             Self::RestoreResourceList => format!("restore-{name}-resource-list.json.gz"),
-            Self::RestoreVolumeInfo => format!("{name}-volumeinfo.json.gz"),
         };
         format!("{}/{file}", folder(self.of_restore(), name))
     }
