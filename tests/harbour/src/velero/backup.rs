@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::collect::{collect, resource_list};
 use super::faults::Ending;
-use super::life::{Server, gone_is_fine};
+use super::life::Server;
 use super::objects::{
     Kind, LOCATION, STORAGE_LOCATION, go_duration, is_new, label_value, phase, spec, stamp,
 };
@@ -71,7 +71,7 @@ pub(super) async fn finalize(server: &Arc<Server>) -> anyhow::Result<Option<Dura
             "phase": end,
             "completionTimestamp": stamp(Timestamp::now()),
         }});
-        gone_is_fine(server.patch(Kind::Backup, &name, status).await)?;
+        server.insist(Kind::Backup, &name, status).await?;
         if let Some(done) = server.live(Kind::Backup, &name).await? {
             server.storage.put_json(File::Backup, &name, &done)?;
         }
@@ -119,7 +119,7 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
         change["status"]["phase"] = "FailedValidation".into();
         change["status"]["validationErrors"] = wrong.clone().into();
     }
-    gone_is_fine(server.patch(Kind::Backup, name, change).await)?;
+    server.insist(Kind::Backup, name, change).await?;
     if !wrong.is_empty() {
         return Ok(());
     }
@@ -132,11 +132,9 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
             "completionTimestamp": stamp(Timestamp::now()),
         }),
     };
-    gone_is_fine(
-        server
-            .patch(Kind::Backup, name, json!({"status": status}))
-            .await,
-    )?;
+    server
+        .insist(Kind::Backup, name, json!({"status": status}))
+        .await?;
     Ok(())
 }
 
@@ -206,10 +204,11 @@ async fn carry_out(
         for done in [0, total / 2] {
             let progress = json!({"totalItems": total, "itemsBackedUp": done});
             let status = json!({"status": {"progress": progress}});
-            gone_is_fine(server.patch(Kind::Backup, &name, status).await)?;
+            server.insist(Kind::Backup, &name, status).await?;
             server.step().await;
         }
     }
+    server.faults.stall_of_backups().await;
     let held = volumes::hold(
         &objects,
         spec.default_volumes_to_fs_backup == Some(true),

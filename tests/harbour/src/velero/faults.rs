@@ -28,6 +28,7 @@ pub struct Faults {
 struct State {
     next_backup: Option<Ending>,
     next_restore: Option<Ending>,
+    backups_stalled: bool,
     restores_held: bool,
     stalled_at: Option<u64>,
     location_down: Option<String>,
@@ -59,6 +60,12 @@ impl Faults {
     /// The next restore to be taken up ends like this.
     pub fn end_next_restore(&self, ending: Ending) {
         self.set(|state| state.next_restore = Some(ending));
+    }
+
+    /// Backups that are `InProgress` stay so, and those behind them `New`, until
+    /// released.
+    pub fn stall_backups(&self, stalled: bool) {
+        self.set(|state| state.backups_stalled = stalled);
     }
 
     /// Leaves restores `New`, as if other tenants' were in front, until released.
@@ -166,6 +173,12 @@ impl Faults {
         let _ = seen
             .wait_for(|state| state.stalled_at.is_none_or(|at| items < at))
             .await;
+    }
+
+    /// Waits while backups are stalled.
+    pub(super) async fn stall_of_backups(&self) {
+        let mut seen = self.state.subscribe();
+        let _ = seen.wait_for(|state| !state.backups_stalled).await;
     }
 
     /// Waits until more restarts than `known` are asked for.

@@ -10,9 +10,7 @@ use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use super::life::{Server, gone_is_fine};
-use super::objects::{
-    BACKUP_NAME, BACKUP_UID, Kind, generated, is_new, label_value, phase, text, time,
-};
+use super::objects::{BACKUP_NAME, BACKUP_UID, Kind, generated, label_value, phase, text, time};
 
 /// Collects garbage at each interval, and when told to, until it is killed.
 pub(super) async fn collect(server: Arc<Server>) {
@@ -131,7 +129,7 @@ async fn carry_out(server: &Server, name: &str, request: &DynamicObject) -> anyh
         .list(&ListParams::default())
         .await?
     {
-        if text(&restore.data, "/spec/backupName") == Some(wanted) && !is_new(&restore) {
+        if text(&restore.data, "/spec/backupName") == Some(wanted) {
             server.storage.remove_restore(&restore.name_any())?;
             server.delete(Kind::Restore, &restore.name_any()).await?;
         }

@@ -115,6 +115,25 @@ impl Server {
         .map(drop)
     }
 
+    /// Merges `change` into one of Velero's objects, again and again until it is
+    /// done or refused for good: for what must not be lost.
+    pub(super) async fn insist(&self, kind: Kind, name: &str, change: Value) -> kube::Result<()> {
+        loop {
+            match gone_is_fine(self.patch(kind, name, change.clone()).await) {
+                Err(kube::Error::Api(status))
+                    if status.code < 500 && !matches!(status.code, 409 | 429) =>
+                {
+                    return Err(kube::Error::Api(status));
+                }
+                Err(error) => {
+                    tracing::warn!(?kind, name, %error, "a status could not be written");
+                    tokio::time::sleep(RETRY).await;
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
     /// Creates one of Velero's objects from `{metadata, spec, status}`.
     pub(super) async fn create(
         &self,

@@ -34,6 +34,7 @@ mod items;
 mod life;
 mod location;
 mod objects;
+mod refill;
 mod restore;
 mod results;
 mod schedule;

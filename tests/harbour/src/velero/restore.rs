@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::faults::Ending;
-use super::life::{Server, gone_is_fine};
+use super::life::Server;
 use super::location;
 use super::objects::{
     Kind, LOCATION, RESTORE_FINALIZER, SCHEDULE_NAME, is_new, label_value, phase, spec, stamp,
@@ -83,7 +83,7 @@ pub(super) async fn finalize(server: &Arc<Server>) -> anyhow::Result<Option<Dura
             "phase": end,
             "completionTimestamp": stamp(Timestamp::now()),
         }});
-        gone_is_fine(server.patch(Kind::Restore, &name, status).await)?;
+        server.insist(Kind::Restore, &name, status).await?;
     }
     Ok(None)
 }
@@ -103,7 +103,7 @@ async fn release(server: &Server, name: &str) -> anyhow::Result<()> {
     }
     server.storage.remove_restore(name)?;
     let change = json!({"metadata": {"finalizers": kept}});
-    gone_is_fine(server.patch(Kind::Restore, name, change).await)?;
+    server.insist(Kind::Restore, name, change).await?;
     Ok(())
 }
 
@@ -145,14 +145,14 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
     }
     if !wrong.is_empty() {
         change["status"] = json!({"phase": "FailedValidation", "validationErrors": wrong});
-        gone_is_fine(server.patch(Kind::Restore, name, change).await)?;
+        server.insist(Kind::Restore, name, change).await?;
         return Ok(());
     }
     change["status"] = json!({
         "phase": "InProgress",
         "startTimestamp": stamp(Timestamp::now()),
     });
-    gone_is_fine(server.patch(Kind::Restore, name, change).await)?;
+    server.insist(Kind::Restore, name, change).await?;
     server.step().await;
     let status = match carry_out(server, live, &spec, ending).await {
         Ok(status) => status,
@@ -162,11 +162,9 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
             "completionTimestamp": stamp(Timestamp::now()),
         }),
     };
-    gone_is_fine(
-        server
-            .patch(Kind::Restore, name, json!({"status": status}))
-            .await,
-    )?;
+    server
+        .insist(Kind::Restore, name, json!({"status": status}))
+        .await?;
     Ok(())
 }
 

@@ -182,6 +182,15 @@ async fn submit(
     Ok(())
 }
 
+/// True if the schedule has no run between `at` and now.
+pub(super) fn is_latest_run(schedule: &DynamicObject, at: Timestamp) -> bool {
+    let expression = text(&schedule.data, "/spec/schedule").unwrap_or_default();
+    Cron::parse(expression).is_ok_and(|cron| {
+        let next = cron.next(at);
+        next.is_none_or(|next| next > Timestamp::now())
+    })
+}
+
 /// The spec of the schedule's backups.
 pub(super) fn template(schedule: &DynamicObject) -> Value {
     let template = schedule.data.pointer("/spec/template").cloned();

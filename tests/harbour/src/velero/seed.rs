@@ -1,13 +1,12 @@
 //! Backups of the past, for worlds that have a history.
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::backup::{self, BackupSpec, Taken};
 use super::collect::collect;
 use super::life::Server;
-use super::objects::{Kind, go_duration, spec, stamp, time};
+use super::objects::{Kind, go_duration, spec, stamp};
 use super::results::Log;
 use super::storage::{File, Messages};
 use super::{schedule, volumes};
@@ -33,7 +32,9 @@ pub struct BackupSeed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeedSchedule {
     /// One that is in the cluster: its template, labels and annotations are
-    /// taken, and its `status.lastBackup` moves up to the backup.
+    /// taken. If the backup is of the schedule's latest run,
+    /// `status.lastBackup` says so; an older one does not count, or the server
+    /// would make up for the runs in between.
     Existing(String),
     /// One that is there no more, or is not there yet.
     Named(String),
@@ -157,12 +158,9 @@ async fn origin(server: &Server, seed: &BackupSeed) -> anyhow::Result<(Map<Strin
             let Some(schedule) = server.live(Kind::Schedule, name).await? else {
                 anyhow::bail!("there is no Schedule {name}");
             };
-            let last = time(&schedule.data, "/status/lastBackup");
-            if last.is_none_or(|last| last < seed.started) {
+            if schedule::is_latest_run(&schedule, seed.started) {
                 let change = json!({"status": {"lastBackup": stamp(seed.started)}});
-                server
-                    .patch(Kind::Schedule, &schedule.name_any(), change)
-                    .await?;
+                server.patch(Kind::Schedule, name, change).await?;
             }
             Ok((
                 schedule::metadata(&schedule, name),

@@ -99,7 +99,6 @@ pub(super) enum File {
     RestoreLog,
     RestoreResults,
     RestoreResourceList,
-    RestoreVolumeInfo,
 }
 
 impl File {
@@ -114,7 +113,6 @@ impl File {
             "RestoreLog" => Self::RestoreLog,
             "RestoreResults" => Self::RestoreResults,
             "RestoreResourceList" => Self::RestoreResourceList,
-            "RestoreVolumeInfo" => Self::RestoreVolumeInfo,
             _ => return None,
         })
     }
@@ -123,10 +121,7 @@ impl File {
     pub(super) fn of_restore(self) -> bool {
         matches!(
             self,
-            Self::RestoreLog
-                | Self::RestoreResults
-                | Self::RestoreResourceList
-                | Self::RestoreVolumeInfo
+            Self::RestoreLog | Self::RestoreResults | Self::RestoreResourceList
         )
     }
 
@@ -139,9 +134,7 @@ impl File {
             Self::BackupLog => format!("{name}-logs.gz"),
             Self::BackupResults => format!("{name}-results.gz"),
             Self::BackupResourceList => format!("{name}-resource-list.json.gz"),
-            Self::BackupVolumeInfos | Self::RestoreVolumeInfo => {
-                format!("{name}-volumeinfo.json.gz")
-            }
+            Self::BackupVolumeInfos => format!("{name}-volumeinfo.json.gz"),
             Self::RestoreLog => format!("restore-{name}-logs.gz"),
             Self::RestoreResults => format!("restore-{name}-results.gz"),
             Self::RestoreResourceList => format!("restore-{name}-resource-list.json.gz"),

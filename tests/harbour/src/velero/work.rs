@@ -15,12 +15,12 @@ use super::backup::counts;
 use super::collect;
 use super::faults::Ending;
 use super::items::{self, Action, Restoring};
-use super::life::{Server, gone_is_fine};
+use super::life::Server;
 use super::objects::{Kind, text};
+use super::refill::{self, VolumeRestore};
 use super::restore::RestoreSpec;
 use super::results::{Log, list_key, list_name, sorted};
 use super::storage::{File, Messages, ResourceList, Stored, VolumeData};
-use super::volumes::{self, VolumeRestore};
 
 /// How many updates the progress of a restore gets, at most.
 const UPDATES: usize = 4;
@@ -66,7 +66,7 @@ pub(super) async fn carry_out(
         volumes: JoinSet::new(),
     };
     work.log.info("starting restore");
-    let total = work.items().await?;
+    let total = work.items().await;
     while let Some(volume) = work.volumes.join_next().await {
         match volume {
             Ok(Ok(())) => {}
@@ -89,7 +89,6 @@ pub(super) async fn carry_out(
     storage.put(File::RestoreLog, &name, log.text().as_bytes())?;
     storage.put_json(File::RestoreResults, &name, &log.results)?;
     storage.put_json(File::RestoreResourceList, &name, &sorted(list))?;
-    storage.put_json(File::RestoreVolumeInfo, &name, &json!([]))?;
     let mut status = counts(&log.results);
     status["phase"] = if log.results.errors == Messages::default() {
         "Finalizing".into()
@@ -165,7 +164,7 @@ impl Work<'_> {
 
     /// Restores the objects and starts the restores of volumes; returns how
     /// many objects there were.
-    async fn items(&mut self) -> anyhow::Result<usize> {
+    async fn items(&mut self) -> usize {
         let server = self.server.clone();
         let chosen: Vec<(String, Stored)> = self
             .chosen()
@@ -176,7 +175,7 @@ impl Work<'_> {
         let every = total.div_ceil(UPDATES).max(1);
         let mut closed = BTreeSet::new();
         let mut opened = BTreeSet::new();
-        self.tell(total, 0).await?;
+        self.tell(total, 0).await;
         for (index, (namespace, item)) in chosen.iter().enumerate() {
             server.faults.stall(index as u64).await;
             let target = self.target(namespace);
@@ -191,7 +190,7 @@ impl Work<'_> {
             }
             let done = index + 1;
             if done % every == 0 || done == total {
-                self.tell(total, done).await?;
+                self.tell(total, done).await;
                 server.step().await;
             }
         }
@@ -199,16 +198,16 @@ impl Work<'_> {
         if total > 0 {
             server.faults.stall(total as u64).await;
         }
-        Ok(total)
+        total
     }
 
-    async fn tell(&self, total: usize, done: usize) -> anyhow::Result<()> {
+    /// Tells how far the restore is; not being able to is no reason to stop.
+    async fn tell(&self, total: usize, done: usize) {
+        let name = self.restoring.restore;
         let status = json!({"status": {"progress": progress(total, done)}});
-        Ok(gone_is_fine(
-            self.server
-                .patch(Kind::Restore, self.restoring.restore, status)
-                .await,
-        )?)
+        if let Err(error) = self.server.patch(Kind::Restore, name, status).await {
+            tracing::warn!(restore = name, %error, "telling the progress");
+        }
     }
 
     /// Makes sure that a namespace is there; the one that is is left as it is.
@@ -313,7 +312,7 @@ impl Work<'_> {
                 data: data.clone(),
             };
             self.volumes
-                .spawn(volumes::restore(self.server.clone(), wanted));
+                .spawn(refill::restore(self.server.clone(), wanted));
         }
     }
 }
