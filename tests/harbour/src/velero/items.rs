@@ -287,6 +287,14 @@ pub(super) async fn restore(
     let Some(existing) = existing.and_then(|object| serde_json::to_value(object).ok()) else {
         return Outcome::failed(format!("error restoring {id}: {}", reason(&refused)));
     };
+    let label = existing["metadata"]["labels"][RESTORE_NAME].as_str();
+    if label == Some(label_value(restoring.restore).as_str()) {
+        // It was created after all; only the answer was lost.
+        return Outcome {
+            created: Some(existing),
+            ..Outcome::of(Action::Created)
+        };
+    }
     let mut existing = labelled(bare(existing), restoring);
     existing["apiVersion"] = wanted["apiVersion"].clone();
     existing["kind"] = wanted["kind"].clone();

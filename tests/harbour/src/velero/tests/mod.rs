@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::gate::Gate;
 use crate::kubernetes;
 
 use super::objects::{Kind, phase};
@@ -39,6 +40,8 @@ const NO_CLASS: &str = "none";
 struct World {
     client: Client,
     velero: Velero,
+    /// What stands before the API server.
+    gate: Gate,
     options: Options,
     folder: TempDir,
     _stop: DropGuard,
@@ -51,7 +54,8 @@ impl World {
 
     async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let stop = CancellationToken::new();
-        let client = api_server(stop.clone()).await;
+        let gate = Gate::open();
+        let client = api_server(gate.clone(), stop.clone()).await;
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = Options::new(folder.path().join("storage"), stop.clone());
         options.pace = Duration::from_millis(5);
@@ -68,6 +72,7 @@ impl World {
         Self {
             client,
             velero,
+            gate,
             options,
             folder,
             _stop: stop.drop_guard(),
@@ -415,9 +420,10 @@ async fn http_get(url: &str) -> (u16, Vec<u8>) {
 
 /// An API server of the harbour with Velero's kinds, and a client of it. With
 /// `HARBOUR_SPECS` the kinds are the published ones from that folder.
-async fn api_server(stop: CancellationToken) -> Client {
+async fn api_server(gate: Gate, stop: CancellationToken) -> Client {
     let options = kubernetes::Options {
         specs: std::env::var_os("HARBOUR_SPECS").map(Into::into),
+        gate,
         stop,
         ..kubernetes::Options::default()
     };
