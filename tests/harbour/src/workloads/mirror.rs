@@ -480,6 +480,18 @@ impl Mirror {
         Ok(self.put(&object.kind, patched))
     }
 
+    /// Puts `body` in the place of an object, unless that has changed meanwhile.
+    pub(crate) async fn replace(
+        &self,
+        object: &Object,
+        body: &DynamicObject,
+    ) -> kube::Result<Arc<Object>> {
+        let api = self.api(&object.kind, object.namespace());
+        let name = object.name();
+        let replaced = api.replace(name, &PostParams::default(), body).await?;
+        Ok(self.put(&object.kind, replaced))
+    }
+
     /// Deletes exactly this object; that it is gone already is no error.
     pub(crate) async fn delete(&self, object: &Object, mut how: DeleteParams) -> kube::Result<()> {
         how = how.preconditions(Preconditions {
