@@ -75,6 +75,9 @@ impl Controller {
                 Some(message) => Outcome::failed(message),
                 None => self.attempt(&app, &source, &revision, sync).await,
             };
+            if outcome.revision.is_empty() {
+                outcome.revision = self.resolve(&source, &revision).unwrap_or_default();
+            }
             outcome.retries = attempt;
             if outcome.error.is_none() || attempt == limit {
                 break;

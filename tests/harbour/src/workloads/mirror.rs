@@ -5,26 +5,26 @@
 //! is in the copy when the call returns, so that a controller never acts twice
 //! because its own write has not come back to it yet.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
-use kube::discovery::{ApiResource, Discovery, Scope, verbs};
+use kube::discovery::{Discovery, Scope, verbs};
 use kube::runtime::watcher;
-use kube::{Client, ResourceExt};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::state::State;
+
+pub(crate) use super::object::{Change, Key, Kind, Object};
+
 /// How long a failed watch or discovery waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(50);
-/// How many uids of deleted objects are remembered, so that an answer that
-/// comes in late does not bring a deleted object back into the copy.
-const REMEMBERED: usize = 4096;
 /// Groups that show the objects of another group once more, or no stored
 /// objects at all.
 const ALIASES: [&str; 6] = [
@@ -36,135 +36,11 @@ const ALIASES: [&str; 6] = [
     "project.openshift.io",
 ];
 
-/// A kind that the cluster serves, with list and watch.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    pub(crate) resource: ApiResource,
-    pub(crate) namespaced: bool,
-}
-
-impl Kind {
-    pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
-        self.resource.group == group && self.resource.kind == kind
-    }
-}
-
-/// An object as last seen, with its kind.
-#[derive(Debug)]
-pub(crate) struct Object {
-    pub(crate) kind: Arc<Kind>,
-    pub(crate) body: DynamicObject,
-}
-
-impl Object {
-    pub(crate) fn name(&self) -> &str {
-        self.body.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// The namespace; empty for an object of the cluster.
-    pub(crate) fn namespace(&self) -> &str {
-        self.body.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    pub(crate) fn uid(&self) -> &str {
-        self.body.metadata.uid.as_deref().unwrap_or_default()
-    }
-
-    pub(crate) fn label(&self, key: &str) -> Option<&str> {
-        let labels = self.body.metadata.labels.as_ref()?;
-        labels.get(key).map(String::as_str)
-    }
-
-    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
-        let annotations = self.body.metadata.annotations.as_ref()?;
-        annotations.get(key).map(String::as_str)
-    }
-
-    pub(crate) fn deleting(&self) -> bool {
-        self.body.metadata.deletion_timestamp.is_some()
-    }
-
-    pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
-        self.body.finalizers().iter().any(|f| f == finalizer)
-    }
-
-    /// The finalizers but for `finalizer`.
-    pub(crate) fn finalizers_without(&self, finalizer: &str) -> Vec<&str> {
-        let all = self.body.finalizers().iter();
-        all.filter(|f| *f != finalizer)
-            .map(String::as_str)
-            .collect()
-    }
-
-    pub(crate) fn controller(&self) -> Option<&OwnerReference> {
-        let mut owners = self.body.owner_references().iter();
-        owners.find(|owner| owner.controller == Some(true))
-    }
-
-    pub(crate) fn at(&self, pointer: &str) -> Option<&Value> {
-        self.body.data.pointer(pointer)
-    }
-
-    pub(crate) fn text(&self, pointer: &str) -> Option<&str> {
-        self.at(pointer).and_then(Value::as_str)
-    }
-
-    pub(crate) fn number(&self, pointer: &str) -> Option<i64> {
-        self.at(pointer).and_then(Value::as_i64)
-    }
-
-    pub(crate) fn key(&self) -> Key {
-        Key {
-            group: self.kind.resource.group.clone(),
-            kind: self.kind.resource.kind.clone(),
-            namespace: self.namespace().to_owned(),
-            name: self.name().to_owned(),
-        }
-    }
-}
-
-/// Names an object, whatever its version and uid.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) group: String,
-    pub(crate) kind: String,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
-
-impl Key {
-    pub(crate) fn new(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
-        Self {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
-    }
-}
-
-/// What happened to one object: created (no `before`), changed, or deleted (no `after`).
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) before: Option<Arc<Object>>,
-    pub(crate) after: Option<Arc<Object>>,
-}
-
 /// The copy. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Mirror {
     client: Client,
     state: Arc<Mutex<State>>,
-}
-
-struct State {
-    kinds: HashMap<(String, String), Arc<Kind>>,
-    objects: BTreeMap<Key, Arc<Object>>,
-    by_uid: HashMap<String, Key>,
-    by_owner: HashMap<String, HashSet<Key>>,
-    gone: HashSet<String>,
-    gone_in_order: VecDeque<String>,
-    changes: mpsc::UnboundedSender<Change>,
 }
 
 impl Mirror {
@@ -176,15 +52,7 @@ impl Mirror {
         let (changes, receiver) = mpsc::unbounded_channel();
         let mirror = Self {
             client,
-            state: Arc::new(Mutex::new(State {
-                kinds: HashMap::new(),
-                objects: BTreeMap::new(),
-                by_uid: HashMap::new(),
-                by_owner: HashMap::new(),
-                gone: HashSet::new(),
-                gone_in_order: VecDeque::new(),
-                changes,
-            })),
+            state: Arc::new(Mutex::new(State::new(changes))),
         };
         let definitions = Arc::new(Notify::new());
         let mut watched = HashMap::new();
@@ -528,95 +396,4 @@ struct Watch {
     version: String,
     stop: CancellationToken,
     listed: CancellationToken,
-}
-
-impl State {
-    fn range(
-        &self,
-        group: &str,
-        kind: &str,
-        namespace: Option<&str>,
-    ) -> impl Iterator<Item = &Arc<Object>> {
-        let from = Key::new(group, kind, namespace.unwrap_or_default(), "");
-        let namespace = namespace.map(str::to_owned);
-        let (group, kind) = (from.group.clone(), from.kind.clone());
-        self.objects
-            .range(from..)
-            .take_while(move |(key, _)| {
-                key.group == group
-                    && key.kind == kind
-                    && namespace.as_ref().is_none_or(|ns| *ns == key.namespace)
-            })
-            .map(|(_, object)| object)
-    }
-
-    fn put(&mut self, object: Arc<Object>) {
-        if self.gone.contains(object.uid()) {
-            return;
-        }
-        let key = object.key();
-        let before = self.objects.get(&key).cloned();
-        if let Some(before) = &before {
-            let (old, new) = (version(before), version(&object));
-            if old >= new && new != 0 {
-                return;
-            }
-            if before.uid() != object.uid() {
-                self.remove(Some(before.uid()));
-                return self.put(object);
-            }
-            self.forget_owners(before);
-        }
-        self.by_uid.insert(object.uid().to_owned(), key.clone());
-        for owner in object.body.owner_references() {
-            let dependents = self.by_owner.entry(owner.uid.clone()).or_default();
-            dependents.insert(key.clone());
-        }
-        self.objects.insert(key, object.clone());
-        self.tell(before, Some(object));
-    }
-
-    fn remove(&mut self, uid: Option<&str>) {
-        let Some(uid) = uid else { return };
-        if self.gone.insert(uid.to_owned()) {
-            self.gone_in_order.push_back(uid.to_owned());
-        }
-        if self.gone_in_order.len() > REMEMBERED
-            && let Some(oldest) = self.gone_in_order.pop_front()
-        {
-            self.gone.remove(&oldest);
-        }
-        let Some(key) = self.by_uid.remove(uid) else {
-            return;
-        };
-        if let Some(object) = self.objects.remove(&key) {
-            self.forget_owners(&object);
-            self.tell(Some(object), None);
-        }
-    }
-
-    fn forget_owners(&mut self, object: &Object) {
-        let key = object.key();
-        for owner in object.body.owner_references() {
-            if let Some(dependents) = self.by_owner.get_mut(&owner.uid) {
-                dependents.remove(&key);
-                if dependents.is_empty() {
-                    self.by_owner.remove(&owner.uid);
-                }
-            }
-        }
-    }
-
-    fn tell(&self, before: Option<Arc<Object>>, after: Option<Arc<Object>>) {
-        // Nobody listens any more once the controllers have stopped.
-        let _ = self.changes.send(Change { before, after });
-    }
-}
-
-/// The resource version as a number; 0 where a server's is none.
-fn version(object: &Object) -> u64 {
-    let version = object.body.metadata.resource_version.as_deref();
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0)
 }

@@ -11,10 +11,14 @@ mod deployments;
 mod json;
 pub(crate) mod mirror;
 mod namespaces;
+mod object;
 mod pods;
 pub(crate) mod queue;
 mod replicasets;
+mod state;
 mod statefulsets;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +121,7 @@ impl Controllers {
             ("", "Namespace") => namespaces::reconcile(&self.mirror, &self.ranges, &object).await?,
             ("", "PersistentVolumeClaim") => claims::reconcile(&self.mirror, &object).await?,
             ("", "PersistentVolume") => claims::reconcile_volume(&self.mirror, &object).await?,
-            ("", "Pod") => return pods::reconcile(&self.mirror, &self.options, &object).await,
+            ("", "Pod") => pods::reconcile(&self.mirror, &self.options, &object).await?,
             ("apps", "ReplicaSet") => replicasets::reconcile(&self.mirror, &object).await?,
             ("apps", "Deployment") => deployments::reconcile(&self.mirror, &object).await?,
             ("apps", "StatefulSet") => statefulsets::reconcile(&self.mirror, &object).await?,
@@ -166,6 +170,14 @@ impl Controllers {
                         "",
                         volume,
                     )));
+                }
+            }
+            ("velero.io", "PodVolumeRestore") => {
+                if let (Some(namespace), Some(name)) = (
+                    object.text("/spec/pod/namespace"),
+                    object.text("/spec/pod/name"),
+                ) {
+                    to.add(Task::Reconcile(Key::new("", "Pod", namespace, name)));
                 }
             }
             ("", "PersistentVolume") => {

@@ -2,7 +2,6 @@
 //! that make them have in common.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -45,17 +44,17 @@ pub(super) async fn reconcile(
     mirror: &Mirror,
     options: &Options,
     pod: &Object,
-) -> anyhow::Result<Option<Duration>> {
+) -> kube::Result<()> {
     if pod.deleting() {
         // Its containers stop at once.
         if pod.body.metadata.finalizers.is_none() {
             let now = DeleteParams::default().grace_period(0);
             mirror.delete(pod, now).await?;
         }
-        return Ok(None);
+        return Ok(());
     }
     if ended(pod) || pod.text("/status/phase") == Some("Running") {
-        return Ok(None);
+        return Ok(());
     }
     let before = pod.at("/status/conditions");
     if let Some(reason) = unbound(mirror, pod) {
@@ -64,8 +63,7 @@ pub(super) async fn reconcile(
             "phase": "Pending", "qosClass": "BestEffort",
             "conditions": conditions(before, &[scheduled]),
         });
-        set_status(mirror, pod, status).await?;
-        return Ok(None);
+        return set_status(mirror, pod, status).await;
     }
     if volumes_being_filled(mirror, pod) {
         let status = json!({
@@ -78,15 +76,12 @@ pub(super) async fn reconcile(
                 ["Ready", "False", "ContainersNotReady", "containers are not ready"],
             ]),
         });
-        set_status(mirror, pod, status).await?;
-        // The node looks again by itself: no watch tells it that a volume is filled.
-        return Ok(Some(Duration::from_millis(10)));
+        return set_status(mirror, pod, status).await;
     }
     if !options.pod_start.is_zero() {
         tokio::time::sleep(options.pod_start).await;
     }
-    set_status(mirror, pod, running(pod)).await?;
-    Ok(None)
+    set_status(mirror, pod, running(pod)).await
 }
 
 /// Why a Pod cannot be scheduled yet, if so.

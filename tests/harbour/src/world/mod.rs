@@ -4,6 +4,8 @@
 mod manifests;
 mod picture;
 mod shape;
+#[cfg(test)]
+pub(crate) mod stage;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
