@@ -261,10 +261,10 @@ async fn a_sync_at_the_current_revision_records_it() -> anyhow::Result<()> {
     stage.argocd.sync_now(GITOPS, FILES).await?;
     stage
         .until(FILES, "recorded", |app| {
-            let state = &app["status"]["operationState"];
-            state["phase"] == "Succeeded"
-                && state["finishedAt"].is_string()
-                && state["syncResult"]["revision"] == *commit
+            let last = &app["status"]["operationState"];
+            last["phase"] == "Succeeded"
+                && last["finishedAt"].is_string()
+                && last["syncResult"]["revision"] == *commit
                 && app["operation"].is_null()
         })
         .await?;
@@ -306,7 +306,7 @@ async fn a_sync_that_failed_is_not_tried_again() -> anyhow::Result<()> {
     let commit = stage.commit_config("b").await?;
     stage.until_config("files", true).await?;
     let app = stage.until(FILES, "synced", synced_at(&commit)).await?;
-    assert_eq!(app["status"]["conditions"], json!([]));
+    assert!(app["status"]["conditions"].is_null());
     Ok(())
 }
 
