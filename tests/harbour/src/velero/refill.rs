@@ -14,7 +14,8 @@ use super::objects::{
     Kind, LOCATION, RESTORE_NAME, RESTORE_UID, generated, label_value, stamp, text,
 };
 use super::storage::VolumeData;
-use super::volumes::{BYTES, DATA, claims, owner};
+use super::volumes::{claims, owner};
+use crate::workloads::{BYTES_ANNOTATION, DATA_ANNOTATION};
 
 /// How many updates a PodVolumeRestore's progress gets.
 const STEPS: u64 = 4;
@@ -127,7 +128,7 @@ async fn attempt(server: &Server, wanted: &VolumeRestore) -> anyhow::Result<Opti
     }
     server.faults.stall(u64::MAX).await;
     let disks: Api<PersistentVolume> = Api::all(server.client.clone());
-    let content = json!({"metadata": {"annotations": {DATA: data.data, BYTES: data.claimed}}});
+    let content = json!({"metadata": {"annotations": {DATA_ANNOTATION: data.data, BYTES_ANNOTATION: data.claimed}}});
     server
         .write(async move {
             disks

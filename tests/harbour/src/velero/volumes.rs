@@ -17,11 +17,7 @@ use super::objects::{
 };
 use super::results::Log;
 use super::storage::{Stored, VolumeData};
-
-/// The PersistentVolume's annotation that holds the data of the volume.
-pub(super) const DATA: &str = "harbour.refloat.dev/data";
-/// The annotation that says how big the volume is, whatever its data.
-pub(super) const BYTES: &str = "harbour.refloat.dev/bytes";
+use crate::workloads::{BYTES_ANNOTATION, DATA_ANNOTATION};
 
 fn of_kind<'a>(objects: &'a [Stored], kind: &'a str) -> impl Iterator<Item = &'a Value> {
     objects
@@ -86,8 +82,8 @@ pub(super) fn hold(objects: &[Stored], by_default: bool, log: &mut Log) -> Vec<V
             let Some(disk) = disk(objects, namespace, claim) else {
                 continue;
             };
-            let data = annotation(disk, DATA).map(str::to_owned);
-            let claimed = annotation(disk, BYTES).map(str::to_owned);
+            let data = annotation(disk, DATA_ANNOTATION).map(str::to_owned);
+            let claimed = annotation(disk, BYTES_ANNOTATION).map(str::to_owned);
             let bytes = claimed
                 .as_ref()
                 .and_then(|bytes| bytes.parse().ok())

@@ -3,6 +3,7 @@
 mod backups;
 mod restores;
 mod server;
+mod together;
 
 use std::io::Read;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gate::Gate;
 use crate::kubernetes;
+use crate::workloads::{self, DATA_ANNOTATION};
 
 use super::objects::{Kind, phase};
 use super::{Options, Velero};
@@ -52,7 +54,17 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// A world in which only claims are seen to.
     async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::build(change, false).await
+    }
+
+    /// A world in which all of the harbour's controllers run.
+    async fn with_workloads() -> Self {
+        Self::build(|_| {}, true).await
+    }
+
+    async fn build(change: impl FnOnce(&mut Options), controllers: bool) -> Self {
         let stop = CancellationToken::new();
         let gate = Gate::open();
         let client = api_server(gate.clone(), stop.clone()).await;
@@ -65,7 +77,12 @@ impl World {
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
             create(&client, &body).await;
         }
-        tokio::spawn(bind_claims(client.clone(), stop.clone()));
+        if controllers {
+            let options = workloads::Options::default();
+            workloads::start(client.clone(), options, stop.clone()).await;
+        } else {
+            tokio::spawn(bind_claims(client.clone(), stop.clone()));
+        }
         let velero = super::start(client.clone(), options.clone())
             .await
             .expect("a server");
@@ -180,7 +197,7 @@ impl World {
         }
         let disk = self.bound("data").await;
         let disks: Api<PersistentVolume> = Api::all(self.client.clone());
-        let content = json!({"metadata": {"annotations": {super::volumes::DATA: data}}});
+        let content = json!({"metadata": {"annotations": {DATA_ANNOTATION: data}}});
         disks
             .patch(&disk, &PatchParams::default(), &Patch::Merge(&content))
             .await
@@ -240,7 +257,7 @@ impl World {
         let disk = self.bound(claim).await;
         let disks: Api<PersistentVolume> = Api::all(self.client.clone());
         let disk = disks.get(&disk).await.expect("a volume");
-        disk.annotations().get(super::volumes::DATA).cloned()
+        disk.annotations().get(DATA_ANNOTATION).cloned()
     }
 }
 

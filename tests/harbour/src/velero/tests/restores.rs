@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::faults::Ending;
 use super::super::objects::{BACKUP_NAME, Kind, RESTORE_FINALIZER, RESTORE_NAME, phase};
 use super::{NO_CLASS, NS, World, claim, create, dynamic, http_get, pod, story, text};
+use crate::workloads::DATA_ANNOTATION;
 
 const ENDS: [&str; 4] = ["Completed", "PartiallyFailed", "Failed", "FailedValidation"];
 
@@ -159,7 +160,7 @@ async fn a_copy_goes_to_a_namespace_beside_the_original() {
         .get(text(&copied, "/spec/volumeName"))
         .await
         .expect("a volume");
-    assert_eq!(disk.annotations()[super::super::volumes::DATA], "original");
+    assert_eq!(disk.annotations()[DATA_ANNOTATION], "original");
 }
 
 #[tokio::test(flavor = "multi_thread")]
