@@ -1,1 +1,39 @@
-//! github.
+//! GitHub's REST API, version 2022-11-28, over real bare Git repositories.
+//!
+//! What Git knows is read from Git at each request, so that it does not matter
+//! who moved a branch; pull requests, reviews, comments and checks are kept
+//! beside it. See [`Server`].
+
+mod auth;
+mod checks;
+mod commits;
+mod contents;
+mod errors;
+mod git;
+mod gitdata;
+mod hub;
+mod issues;
+mod merge;
+mod objects;
+mod protection;
+mod pulls;
+mod refs;
+mod reply;
+mod reviews;
+mod routes;
+mod server;
+mod shapes;
+mod spec;
+mod state;
+#[cfg(test)]
+mod tests;
+mod users;
+mod world;
+
+pub use errors::ApiError;
+pub use merge::MergeMethod;
+pub use reviews::ReviewEvent;
+pub use server::{Options, Server};
+pub use spec::SpecChecker;
+pub use state::{Conclusion, Permission, Protection, ReviewState};
+pub use world::{CommentView, PullStatus, PullView, ReviewView};
