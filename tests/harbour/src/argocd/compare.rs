@@ -180,9 +180,13 @@ fn as_asked(target: &Value, live: &Object) -> bool {
     let metadata = &live.body.metadata;
     let labels = json!(metadata.labels);
     let annotations = json!(metadata.annotations);
+    let wanted = |field: &str, live: &Value| {
+        let wanted = &target["metadata"][field];
+        wanted.is_null() || subset(wanted, Some(live))
+    };
     let fields = target.as_object().into_iter().flatten();
-    subset(&target["metadata"]["labels"], Some(&labels))
-        && subset(&target["metadata"]["annotations"], Some(&annotations))
+    wanted("labels", &labels)
+        && wanted("annotations", &annotations)
         && fields
             .filter(|(field, _)| {
                 !matches!(

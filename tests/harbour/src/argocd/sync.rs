@@ -45,14 +45,20 @@ impl Controller {
         let begun = app.text("/status/operationState/phase") == Some("Running")
             && app.at("/status/operationState/operation") == Some(&operation);
         if !begun {
-            let state = json!({
+            let mut status = app.at("/status").cloned().unwrap_or_else(|| json!({}));
+            let result = status["operationState"]["syncResult"].take();
+            status["operationState"] = json!({
                 "phase": "Running",
                 "operation": operation,
                 "startedAt": now(),
-                "finishedAt": null,
                 "message": "waiting for completion of the sync",
             });
-            let patch = json!({"status": {"operationState": state}});
+            // The result of the last operation stays until this one has its own.
+            if !result.is_null() {
+                status["operationState"]["syncResult"] = result;
+            }
+            let before = app.at("/status").cloned().unwrap_or_default();
+            let patch = json!({"status": merge::difference(&before, &status)});
             app = self.mirror.patch(&app, patch).await?;
         }
         if self.faults.keeps_running(key) {
@@ -146,7 +152,9 @@ impl Controller {
                 format!("{error} (retried {} times).", outcome.retries),
             ),
         };
-        let mut status = json!({"operationState": {
+        let before = app.at("/status").cloned().unwrap_or_default();
+        let mut status = before.clone();
+        status["operationState"] = json!({
             "phase": phase,
             "message": message,
             "operation": operation,
@@ -158,7 +166,7 @@ impl Controller {
                 "source": source,
                 "resources": outcome.resources,
             },
-        }});
+        });
         let selective = operation["sync"]["resources"].is_array();
         if outcome.error.is_none() && !selective {
             let mut history = app.at("/status/history").cloned().unwrap_or_default();
@@ -180,7 +188,10 @@ impl Controller {
         }
         let key = app.key();
         self.finished(&key);
-        let patch = json!({"operation": null, "status": status});
+        let patch = json!({
+            "operation": null,
+            "status": merge::difference(&before, &status),
+        });
         self.mirror.patch(app, patch).await?;
         self.ask(&key, Level::Latest);
         Ok(())

@@ -1,11 +1,14 @@
 //! A seeded platform: tenants with orders, repositories, running workloads and
 //! data that can be told from other data.
 
+mod history;
 mod manifests;
 mod picture;
 mod shape;
 #[cfg(test)]
 pub(crate) mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use crate::argocd::application_resource;
 use crate::argocd::git::Repository;
 use crate::workloads::{read_volume, write_volume};
 
+pub use history::{backup_week, data_of_day};
 pub use picture::Picture;
 pub use shape::{Environment, Folder, Shape, Tenant};
 
@@ -99,15 +103,8 @@ pub async fn seed(
         shape,
     };
     platform.until_settled(patience).await?;
-    for (namespace, environment) in platform.environments() {
-        for claim in environment
-            .folders
-            .iter()
-            .filter_map(|folder| folder.claim())
-        {
-            let data = good_data(&namespace, claim);
-            write_volume(&platform.client, &namespace, claim, &data).await?;
-        }
+    history::fill(&platform, good_data).await?;
+    for namespace in platform.namespaces() {
         let configs: Api<ConfigMap> = Api::namespaced(platform.client.clone(), &namespace);
         let settings = serde_json::from_value(json!({
             "metadata": {"name": RUNTIME_SETTINGS},
@@ -170,8 +167,14 @@ impl Platform {
             if sync != "Synced" || health != "Healthy" || app.data["operation"].is_object() {
                 let why = &status["conditions"];
                 let said = &status["operationState"]["message"];
+                let resources = status["resources"].as_array().into_iter().flatten();
+                let late: Vec<String> = resources
+                    .filter(|it| it["status"] != "Synced")
+                    .map(ToString::to_string)
+                    .collect();
+                let late = late.join(", ");
                 return Ok(Some(format!(
-                    "{expected} is {sync}, {health}: {why} {said}"
+                    "{expected} is {sync}, {health}: {why} {said} {late}"
                 )));
             }
         }

@@ -155,6 +155,17 @@ impl World {
             .expect("a watch");
     }
 
+    /// Waits for something of a kind of Velero's.
+    async fn first(&self, kind: Kind) -> DynamicObject {
+        let events = watcher(self.api(kind), watcher::Config::default()).default_backoff();
+        let mut events = std::pin::pin!(events.applied_objects());
+        let first = tokio::time::timeout(PATIENCE, events.try_next()).await;
+        first
+            .expect("in time")
+            .expect("a watch")
+            .expect("an object")
+    }
+
     /// Everything of a kind of Velero's.
     async fn all(&self, kind: Kind) -> Vec<DynamicObject> {
         let list = self.api(kind).list(&kube::api::ListParams::default()).await;

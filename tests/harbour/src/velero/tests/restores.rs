@@ -310,7 +310,7 @@ async fn a_restart_in_the_middle_of_volumes_cancels_them() {
             progress["totalItems"].is_u64() && progress["totalItems"] == progress["itemsRestored"]
         })
         .await;
-    let volume = world.all(Kind::PodVolumeRestore).await[0].name_any();
+    let volume = world.first(Kind::PodVolumeRestore).await.name_any();
     world
         .reach(Kind::PodVolumeRestore, &volume, "InProgress")
         .await;
