@@ -8,7 +8,13 @@
 pub mod argocd;
 pub mod gate;
 pub mod github;
+mod harbour;
 pub mod kubernetes;
 pub mod velero;
 pub mod workloads;
 pub mod world;
+
+pub use harbour::{
+    Harbour, HarbourClient, Namespaces, REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, REFLOAT_LOGIN,
+    Setup, client_of, ensure_namespace, published_specs,
+};
