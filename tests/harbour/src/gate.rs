@@ -125,6 +125,17 @@ impl Gate {
         self.with(|inner| inner.journal.clone().unwrap_or_default())
     }
 
+    /// The requests since the last time this was asked, and forgets them.
+    pub fn take_journal(&self) -> Vec<Entry> {
+        self.with(|inner| {
+            inner
+                .journal
+                .as_mut()
+                .map(std::mem::take)
+                .unwrap_or_default()
+        })
+    }
+
     /// Adds a rule; rules are asked in the order in which they were added.
     pub fn add(&self, rule: impl FnMut(&Call) -> Fate + Send + 'static) -> RuleId {
         self.with(|inner| {

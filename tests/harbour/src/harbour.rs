@@ -257,6 +257,52 @@ impl Harbour {
         self.folder.path()
     }
 
+    /// A configuration for Refloat in this harbour: ada may restore the first
+    /// tenant and odd the second, grace and linus review. `more` is added to it.
+    pub fn refloat_config(&self, more: &str) -> anyhow::Result<String> {
+        let token = self.folder().join("github-token");
+        std::fs::write(&token, REFLOAT_GITHUB_TOKEN)?;
+        let tenant = |at: usize| {
+            self.platform
+                .shape
+                .tenants
+                .get(at)
+                .map_or("none", |tenant| tenant.name.as_str())
+        };
+        Ok(format!(
+            "\
+namespace: {}
+kubernetes: {{ kubeconfig: {} }}
+github:
+  api: {}
+  repository: {}/{}
+  tokenFile: {}
+argocd: {{ platformNamespace: {}, namespaces: [{}, {}] }}
+velero: {{ namespace: {} }}
+chat: {{ kind: console, user: ada }}
+people:
+  - {{ name: ada, console: ada, github: ada-poseidon, tenants: [{}] }}
+  - {{ name: odd, console: odd, tenants: [{}] }}
+  - {{ name: grace, console: grace, github: grace-platform, reviewer: true }}
+  - {{ name: linus, console: linus, github: linus-platform, reviewer: true, tenants: [{}] }}
+{more}
+",
+            self.namespaces.refloat,
+            self.kubeconfig.display(),
+            self.github.api_url(),
+            ORDERS.0,
+            ORDERS.1,
+            token.display(),
+            self.namespaces.platform,
+            self.namespaces.platform,
+            self.namespaces.developers,
+            self.namespaces.velero,
+            tenant(0),
+            tenant(1),
+            tenant(0),
+        ))
+    }
+
     /// The pull requests on the orders.
     pub async fn pulls(&self) -> anyhow::Result<Vec<github::PullView>> {
         self.github.pulls(ORDERS.0, ORDERS.1).await
