@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{ArgoCd, Options, application_resource};
 use crate::world::{self, Platform, Shape};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 const GITOPS: &str = "openshift-gitops";
 const DEV: &str = "poseidon1-dev";
 const FILES: &str = "poseidon1-dev-apps-files";

@@ -43,12 +43,14 @@ pub(super) struct Taken {
 
 /// Takes the new backups, one after the other.
 pub(super) async fn pass(server: &Arc<Server>) -> anyhow::Result<Option<Duration>> {
+    let mut done = Ok(());
     for seen in server.seen(Kind::Backup) {
         if is_new(&seen) {
-            run(server, &seen.name_any()).await?;
+            // One that cannot be dealt with now does not hold up the others.
+            done = done.and(run(server, &seen.name_any()).await);
         }
     }
-    Ok(None)
+    done.map(|()| None)
 }
 
 /// Brings backups from `Finalizing` to their end.
@@ -100,8 +102,8 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
         );
         return Ok(());
     };
-    let ending = server.faults.take_backup_ending();
     let mut wrong = problems(server, &spec).await?;
+    let ending = server.faults.take_backup_ending();
     if let Some(Ending::FailedValidation(errors)) = &ending {
         wrong.extend(errors.iter().cloned());
     }
@@ -110,7 +112,7 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
     change["status"] = json!({
         "version": 1,
         "formatVersion": "1.1.0",
-        "expiration": stamp(started.checked_add(kept)?),
+        "expiration": stamp(started.checked_add(kept).unwrap_or(Timestamp::MAX)),
     });
     if wrong.is_empty() {
         change["status"]["phase"] = "InProgress".into();

@@ -129,13 +129,16 @@ async fn attempt(server: &Server, wanted: &VolumeRestore) -> anyhow::Result<Opti
     server.faults.stall(u64::MAX).await;
     let disks: Api<PersistentVolume> = Api::all(server.client.clone());
     let content = json!({"metadata": {"annotations": {DATA_ANNOTATION: data.data, BYTES_ANNOTATION: data.claimed}}});
-    server
+    let written = server
         .write(async move {
             disks
                 .patch(&disk, &PatchParams::default(), &Patch::Merge(&content))
                 .await
         })
-        .await?;
+        .await;
+    if let Err(error) = written {
+        return failed(format!("data path restore failed: {error}")).await;
+    }
     told(json!({
         "phase": "Completed",
         "completionTimestamp": stamp(Timestamp::now()),

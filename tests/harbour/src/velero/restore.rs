@@ -52,15 +52,17 @@ pub(super) struct RestoreSpec {
 /// Deletes what is to be deleted, then takes the new restores, one after the
 /// other.
 pub(super) async fn pass(server: &Arc<Server>) -> anyhow::Result<Option<Duration>> {
+    let mut done = Ok(());
     for seen in server.seen(Kind::Restore) {
         let name = seen.name_any();
+        // One that cannot be dealt with now does not hold up the others.
         if seen.metadata.deletion_timestamp.is_some() {
-            release(server, &name).await?;
+            done = done.and(release(server, &name).await);
         } else if is_new(&seen) && !server.faults.restores_held() {
-            run(server, &name).await?;
+            done = done.and(run(server, &name).await);
         }
     }
-    Ok(None)
+    done.map(|()| None)
 }
 
 /// Brings restores from `Finalizing` to their end.
@@ -119,8 +121,8 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let ending = server.faults.take_restore_ending();
     let mut wrong = complete(server, &mut spec).await?;
+    let ending = server.faults.take_restore_ending();
     if let Some(Ending::FailedValidation(errors)) = &ending {
         wrong.extend(errors.iter().cloned());
     }

@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// How long failed work waits before it is done again.
+/// How long failed work waits before it is done again; twice as long after
+/// each further failure, up to [`LONGEST`].
 const RETRY: Duration = Duration::from_millis(30);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Puts items into a queue. Clones put into the same one.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub(crate) async fn run<T, Work, Done>(
     let mut waiting = VecDeque::new();
     let mut queued = HashSet::new();
     let mut running: HashMap<Id, T> = HashMap::new();
+    let mut failures: HashMap<T, u32> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
         while running.len() < parallel {
@@ -84,12 +87,18 @@ pub(crate) async fn run<T, Work, Done>(
             Some(ended) = tasks.join_next_with_id() => match ended {
                 Ok((id, outcome)) => {
                     let Some(item) = running.remove(&id) else { continue };
+                    if outcome.is_ok() {
+                        failures.remove(&item);
+                    }
                     match outcome {
                         Ok(None) => {}
                         Ok(Some(pause)) => sender.add_after(item, pause),
                         Err(error) => {
                             tracing::debug!(error = format!("{error:#}"), ?item, "trying again");
-                            sender.add_after(item, RETRY);
+                            let failed = failures.entry(item.clone()).or_default();
+                            let pause = RETRY.saturating_mul(1 << (*failed).min(10)).min(LONGEST);
+                            *failed += 1;
+                            sender.add_after(item, pause);
                         }
                     }
                 }

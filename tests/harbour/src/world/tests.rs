@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Shape, backup_week, data_of_day, seed};
 use crate::{argocd, velero, workloads};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 const DEV: &str = "poseidon1-dev";
 
 fn dynamic(client: &Client, namespace: &str, group: &str, kind: &str) -> Api<DynamicObject> {
@@ -50,7 +50,7 @@ async fn clear(client: &Client, group: &str, kind: &str) -> anyhow::Result<()> {
         let mut left = 0;
         for object in api.list(&ListParams::default()).await? {
             let name = object.name_any();
-            let platform = name.ends_with(".crt") || name.contains("-dockercfg-");
+            let platform = name.contains("-ca.crt") || name.contains("-dockercfg-");
             if platform {
                 continue;
             }
