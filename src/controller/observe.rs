@@ -50,6 +50,19 @@ pub(super) async fn observe(
                 in_the_way: Vec::new(),
                 undiscovered: Vec::new(),
             };
+            let ended_in_part = view
+                .restore
+                .as_ref()
+                .is_some_and(|run| run.phase == "PartiallyFailed");
+            if ended_in_part {
+                match velero::results::errors(&clients.kube, &order, round(request)).await {
+                    Ok(errors) => view.failures.extend(errors),
+                    // Why it failed is worth knowing, but not worth waiting for.
+                    Err(error) => view
+                        .failures
+                        .push(format!("its results could not be read ({error:#})")),
+                }
+            }
             if view.restore.is_none() && facts.restore.is_none() {
                 let ownership = argocd::find(&clients.kube, &context.config.argocd, namespaces)
                     .await?

@@ -163,8 +163,6 @@ impl Harbour {
         }
 
         let git_root = folder.path().join("git");
-        let orders = git_root.clone();
-        world::seed_git(&orders, &shape).await?;
         let github = github::Server::start(github::Options {
             gate: gate.clone(),
             stop: stop.clone(),

@@ -1,5 +1,7 @@
 //! Velero: its backups and locations, and this request's safety backup and Restores.
 
+pub mod results;
+
 use anyhow::Context as _;
 use kube::api::{ListParams, PostParams};
 use kube::core::DynamicObject;
