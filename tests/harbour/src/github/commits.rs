@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::errors::ApiError;
-use super::git::FileChange;
+use super::gitfacts::FileChange;
 use super::hub::Scope;
 use super::reply::{Ask, Reply, encode};
 use super::shapes::{repo_html, repo_url, signature, signer, unsigned};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::errors::ApiError;
-use super::git::Person;
+use super::gitwrite::Person;
 use super::hub::Scope;
 use super::objects::{Commit, TreeEntry};
 use super::reply::{Ask, Reply};

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::errors::ApiError;
-use super::git::{MergeOutcome, Person};
+use super::gitfacts::MergeOutcome;
+use super::gitwrite::Person;
 use super::hub::{Scope, person};
 use super::protection;
 use super::pulls::{find, find_mut, web_address};

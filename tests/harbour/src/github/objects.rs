@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 
-use super::git::{FileChange, Person};
+use super::gitfacts::FileChange;
+use super::gitwrite::Person;
 
 /// An object and its bytes.
 #[derive(Clone, Debug)]
