@@ -167,6 +167,15 @@ impl Git {
         Ok(found)
     }
 
+    /// The object with this full id.
+    pub(super) async fn by_id(&self, id: &str) -> anyhow::Result<Option<Object>> {
+        if is_id(id) {
+            self.object(id).await
+        } else {
+            Ok(None)
+        }
+    }
+
     fn start_reader(&self) -> anyhow::Result<Reader> {
         let mut child = command(&self.dir)
             .args(["cat-file", "--batch"])
@@ -186,10 +195,7 @@ impl Git {
 
     /// The commit with this full id.
     pub(super) async fn commit(&self, id: &str) -> anyhow::Result<Option<Commit>> {
-        if !is_id(id) {
-            return Ok(None);
-        }
-        match self.object(id).await? {
+        match self.by_id(id).await? {
             Some(object) if object.kind == "commit" => Ok(Some(Commit::read(&object)?)),
             _ => Ok(None),
         }
@@ -327,6 +333,6 @@ pub(super) fn is_ref_name(name: &str) -> bool {
         && name.split('/').all(|part| {
             !part.is_empty()
                 && !part.starts_with('.')
-                && !Path::new(part).extension().is_some_and(|end| end == "lock")
+                && Path::new(part).extension().is_none_or(|end| end != "lock")
         })
 }

@@ -4,6 +4,9 @@ use anyhow::{Context as _, ensure};
 
 use super::git::{Git, is_id};
 
+/// The id of nothing.
+const NONE: &str = "0000000000000000000000000000000000000000";
+
 /// Who writes a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
@@ -23,7 +26,6 @@ impl Git {
         new: Option<&str>,
         old: Option<&str>,
     ) -> anyhow::Result<bool> {
-        const NONE: &str = "0000000000000000000000000000000000000000";
         let args = match new {
             Some(new) => vec!["update-ref", name, new, old.unwrap_or(NONE)],
             None => vec!["update-ref", "-d", name, old.unwrap_or(NONE)],
@@ -126,8 +128,8 @@ impl Git {
         for (mode, path, id) in entries {
             match id {
                 Some(id) if mode == "040000" => subtrees.push((path, id)),
-                Some(id) => input += &format!("{mode} {id}\t{path}\0"),
-                None => input += &format!("0 {}\t{path}\0", "0".repeat(40)),
+                Some(id) => input.extend([mode, " ", id, "\t", path, "\0"]),
+                None => input.extend(["0 ", NONE, "\t", path, "\0"]),
             }
         }
         self.run(

@@ -285,7 +285,7 @@ pub(super) fn dismiss(
         )));
     }
     change(at, number, id, |review| {
-        review.state = ReviewState::Dismissed
+        review.state = ReviewState::Dismissed;
     })
 }
 

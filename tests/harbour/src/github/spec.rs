@@ -102,64 +102,36 @@ impl SpecChecker {
         let path = target.split('?').next().unwrap_or_default();
         let (pointer, operation) = self.operation(method, path)?;
         let said = |why: String| format!("{status} to {method} {path}: {why}");
-        let mut at = format!("{pointer}/responses/{status}");
-        let listed = operation["responses"].get(status.to_string());
-        match listed {
+        let response = operation["responses"].get(status.to_string());
+        let at = match response {
             Some(response) => {
-                if let Some(target) = response.get("$ref").and_then(Value::as_str) {
-                    at = target.trim_start_matches('#').to_owned();
-                }
+                let place = match response.get("$ref").and_then(Value::as_str) {
+                    Some(target) => target.trim_start_matches('#').to_owned(),
+                    None => format!("{pointer}/responses/{status}"),
+                };
+                format!("{place}/content/application~1json/schema")
             }
             None if status == 304 => return Ok(()),
-            None if ANYWHERE.contains(&status) => {
-                "/components/schemas/basic-error".clone_into(&mut at)
-            }
+            None if ANYWHERE.contains(&status) => String::new(),
             None => return Err(said("is not listed".to_owned())),
-        }
-        if listed.is_some() {
-            at += "/content/application~1json/schema";
-            if self.spec.pointer(&at).is_none() && status < 400 {
-                let other = listed.is_some_and(|response| response.get("content").is_some());
-                return match body.is_empty() || other {
-                    true => Ok(()),
-                    false => Err(said("has no body by the description".to_owned())),
-                };
-            }
-            if self.spec.pointer(&at).is_none() {
-                // Refusals have a body even where the description leaves it out.
-                "/components/schemas/basic-error".clone_into(&mut at);
-            }
-        }
+        };
+        let at = if self.spec.pointer(&at).is_some_and(|_| !at.is_empty()) {
+            at
+        } else if status >= 400 {
+            // Refusals have a body even where the description leaves it out.
+            "/components/schemas/basic-error".to_owned()
+        } else if body.is_empty() || response.is_some_and(|it| it.get("content").is_some()) {
+            return Ok(());
+        } else {
+            return Err(said("has no body by the description".to_owned()));
+        };
         let body: Value = serde_json::from_slice(body).map_err(|error| said(error.to_string()))?;
         self.validate(OPEN, &at, &body).map_err(said)
     }
 
     fn validate(&self, base: &str, pointer: &str, value: &Value) -> Result<(), String> {
         let reference = format!("{base}#{}", pointer.replace('{', "%7B").replace('}', "%7D"));
-        let known = self
-            .validators
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&reference)
-            .cloned();
-        let validator = match known {
-            Some(validator) => validator,
-            None => {
-                let made = jsonschema::options()
-                    .with_draft(Draft::Draft202012)
-                    .with_registry(&self.registry)
-                    .should_validate_formats(true)
-                    .should_ignore_unknown_formats(true)
-                    .build(&json!({"$ref": reference}))
-                    .map_err(|error| format!("{reference}: {error}"))?;
-                let made = Arc::new(made);
-                self.validators
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(reference, made.clone());
-                made
-            }
-        };
+        let validator = self.validator(&reference)?;
         let errors: Vec<String> = validator
             .iter_errors(value)
             .take(5)
@@ -170,6 +142,27 @@ impl SpecChecker {
         } else {
             Err(errors.join("; "))
         }
+    }
+
+    fn validator(&self, reference: &str) -> Result<Arc<Validator>, String> {
+        let lock = || {
+            self.validators
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(reference) {
+            return Ok(known.clone());
+        }
+        let made = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_registry(&self.registry)
+            .should_validate_formats(true)
+            .should_ignore_unknown_formats(true)
+            .build(&json!({"$ref": reference}))
+            .map_err(|error| format!("{reference}: {error}"))?;
+        let made = Arc::new(made);
+        lock().insert(reference.to_owned(), made.clone());
+        Ok(made)
     }
 
     /// The endpoint with the most literal segments that a path fits, and where it stands.
@@ -256,8 +249,7 @@ impl SpecChecker {
 /// True if a path fits a template; names that hold slashes span several segments.
 fn fits(template: &[&str], parts: &[&str]) -> bool {
     match (template, parts) {
-        ([], []) => true,
-        (["{path}"], _) => true,
+        ([], []) | (["{path}"], _) => true,
         (["{ref}" | "{branch}" | "{basehead}", tail @ ..], [_, ..]) => {
             (1..=parts.len()).any(|n| fits(tail, &parts[n..]))
         }
@@ -291,13 +283,17 @@ fn within(fields: &mut Map<String, Value>, act: &mut dyn FnMut(&mut Value, &str)
     for (key, below) in fields {
         match (key.as_str(), below) {
             ("properties" | "patternProperties", Value::Object(named)) => {
-                named.values_mut().for_each(|schema| act(schema, key))
+                for schema in named.values_mut() {
+                    act(schema, key);
+                }
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(list)) => {
-                list.iter_mut().for_each(|schema| act(schema, key))
+                for schema in list {
+                    act(schema, key);
+                }
             }
             ("items" | "additionalProperties" | "not", schema @ Value::Object(_)) => {
-                act(schema, key)
+                act(schema, key);
             }
             _ => {}
         }
@@ -316,10 +312,10 @@ fn convert(schema: &mut Value) {
     }
     if let Some(kind) = fields.get_mut("type") {
         *kind = json!([kind.take(), "null"]);
-        if let Some(Value::Array(values)) = fields.get_mut("enum") {
-            if !values.contains(&Value::Null) {
-                values.push(Value::Null);
-            }
+        if let Some(Value::Array(values)) = fields.get_mut("enum")
+            && !values.contains(&Value::Null)
+        {
+            values.push(Value::Null);
         }
     } else {
         *schema = json!({"anyOf": [schema.take(), {"type": "null"}]});

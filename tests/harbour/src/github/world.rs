@@ -250,9 +250,10 @@ impl Server {
             at.permission = Permission::Write;
             let mut views = Vec::new();
             for pull in &at.state.pulls {
-                let blocked_by = match pull.is_open() {
-                    true => super::protection::blockers(at, pull).await?,
-                    false => Vec::new(),
+                let blocked_by = if pull.is_open() {
+                    super::protection::blockers(at, pull).await?
+                } else {
+                    Vec::new()
                 };
                 views.push(view(at, pull, blocked_by));
             }
@@ -308,7 +309,7 @@ impl Server {
     ) -> Result<String, ApiError> {
         self.as_person(owner, repo, login, async |at| {
             let order = Merge {
-                merge_method: Some(method),
+                method: Some(method),
                 ..Merge::default()
             };
             merge::perform(at, number, order).await
