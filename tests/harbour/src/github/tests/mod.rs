@@ -6,7 +6,7 @@ mod models;
 mod rules;
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use octocrab::Octocrab;
@@ -62,6 +62,7 @@ impl Answer {
 struct World {
     server: Server,
     dir: TempDir,
+    client: OnceLock<Octocrab>,
 }
 
 impl World {
@@ -103,15 +104,34 @@ impl World {
             .commit_files(OWNER, REPO, "main", "Begin", "rita", &files)
             .await
             .unwrap();
-        Self { server, dir }
+        Self {
+            server,
+            dir,
+            client: OnceLock::new(),
+        }
     }
 
+    /// The client, which reads the system's certificates when it is built: once.
     fn crab(&self, token: &str) -> Octocrab {
+        let client = self.client.get_or_init(|| self.build());
+        client.user_access_token(token.to_owned()).unwrap()
+    }
+
+    fn build(&self) -> Octocrab {
+        Octocrab::builder()
+            .base_uri(self.server.api_url())
+            .unwrap()
+            .add_retry_config(RetryConfig::None)
+            .build()
+            .unwrap()
+    }
+
+    /// A client that signs absolute addresses too, such as links to other pages.
+    fn signed(&self, token: &str) -> Octocrab {
         Octocrab::builder()
             .base_uri(self.server.api_url())
             .unwrap()
             .personal_token(token.to_owned())
-            .add_retry_config(RetryConfig::None)
             .build()
             .unwrap()
     }
@@ -164,7 +184,8 @@ impl World {
         headers: &[(&str, &str)],
     ) -> Answer {
         let crab = self.crab(token);
-        let uri = format!("{}{target}", self.server.api_url());
+        // Relative: the client signs nothing else.
+        let uri = target;
         let sent = (!body.is_null()).then_some(&body);
         let headers: HeaderMap = headers
             .iter()

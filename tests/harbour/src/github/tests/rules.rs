@@ -548,7 +548,7 @@ async fn pages_are_linked() {
     );
     let link = format!("<{base}&page=2>; rel=\"next\", <{base}&page=2>; rel=\"last\"");
     assert_eq!(answer.header("link"), link);
-    let crab = world.crab("bot-token");
+    let crab = world.signed("bot-token");
     let page = crab
         .pulls(OWNER, REPO)
         .list()
@@ -616,6 +616,7 @@ async fn a_restart_forgets_nothing() {
     let again = World {
         server,
         dir: world.dir,
+        client: std::sync::OnceLock::new(),
     };
     assert_eq!(merge(&again, n, json!({})).await.0, 200);
     assert_eq!(again.pull("b").await, 2);
