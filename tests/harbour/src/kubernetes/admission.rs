@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::custom;
 use super::kinds::Kind;
+use super::pods;
 use super::status::{Cause, Failure};
 use super::store::World;
 
@@ -267,6 +268,7 @@ const IMMUTABLE: &[(&str, &str, &str)] = &[
     ("", "PersistentVolumeClaim", "/spec/storageClassName"),
     ("", "PersistentVolumeClaim", "/spec/selector"),
     ("", "PersistentVolumeClaim", "/spec/volumeMode"),
+    ("", "PersistentVolumeClaim", "/spec/volumeName"),
     ("", "Secret", "/type"),
     ("rbac.authorization.k8s.io", "RoleBinding", "/roleRef"),
     (
@@ -331,6 +333,9 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Vec<
             );
             causes.push(Cause::forbidden("metadata.finalizers", &why));
         }
+    }
+    if kind.is("", "Pod") {
+        causes.extend(pods::check(object, before));
     }
     for (_, _, pointer) in IMMUTABLE
         .iter()

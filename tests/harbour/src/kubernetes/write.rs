@@ -109,6 +109,7 @@ pub(super) fn create(
     if write.dry_run {
         return Ok(Stored::new(body));
     }
+    fits(&body)?;
     Ok(world.put(kind, key, body))
 }
 
@@ -205,6 +206,7 @@ pub(super) fn replace(
         settle(world);
         return Ok(gone);
     }
+    fits(&new)?;
     let object = world.put(kind, key, new);
     if old.deleting() {
         settle(world);
@@ -260,6 +262,22 @@ fn spec_changed(kind: &Kind, old: &Value, new: &Value) -> bool {
         fields
     };
     parts(old) != parts(new)
+}
+
+/// Refuses an object that is too large to be stored.
+fn fits(object: &Value) -> Result<(), Failure> {
+    /// How much the real server's database takes in one request.
+    const LARGEST: usize = 3 * 512 * 1024;
+    // Definitions are spared: writing them out here just for their size takes too long.
+    if object["kind"] == "CustomResourceDefinition" || object.to_string().len() <= LARGEST {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            500,
+            "InternalError",
+            "etcdserver: request is too large",
+        ))
+    }
 }
 
 /// Records who manages what after a write.
