@@ -11,7 +11,7 @@ use super::custom;
 use super::kinds::Kind;
 use super::pods;
 use super::status::{Cause, Failure};
-use super::store::World;
+use super::store::{Key, World};
 
 /// Holds a definition until its objects are gone.
 pub(super) const CRD_CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -43,6 +43,19 @@ pub(super) fn namespace_takes(
             message: format!("namespace {ns} is being terminated"),
         }]);
         return Err(failure);
+    }
+    Ok(())
+}
+
+/// Refuses to create an object whose kind is being deleted.
+pub(super) fn definition_takes(world: &World, kind: &Kind) -> Result<(), Failure> {
+    let leaving = kind.schema().is_some()
+        && super::kinds::known("apiextensions.k8s.io", "CustomResourceDefinition")
+            .and_then(|definitions| world.get(definitions, &Key::new(None, &kind.qualified())))
+            .is_some_and(|definition| definition.deleting());
+    if leaving {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Failure::new(405, "MethodNotAllowed", why));
     }
     Ok(())
 }

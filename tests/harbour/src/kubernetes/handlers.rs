@@ -303,12 +303,12 @@ impl Call {
         let (&Method::PUT, Some(name)) = (&self.method, target.name.as_deref()) else {
             return Err(Failure::method_not_allowed());
         };
-        let mut write = query.write(&self.headers)?;
+        let write = query.write(&self.headers)?;
         let body = self.body()?;
         let key = Key::new(None, name);
         let object = self.store.write(|world| {
             let old = Arc::clone(found(world, kind, &key)?);
-            write::finalize(world, kind, &old, &body, &mut write)
+            write::finalize(world, kind, &old, &body, &write)
         })?;
         Ok(written(kind, &object, View::Whole, 200, &write))
     }

@@ -312,3 +312,65 @@ async fn owners_and_sizes_are_checked() {
         500
     );
 }
+
+#[tokio::test]
+async fn strange_bodies_do_no_harm() {
+    let harbour = Harbour::start().await;
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let maps = "/api/v1/namespaces/one/configmaps";
+    let pods = "/api/v1/namespaces/one/pods";
+    let odd = [
+        json!(null),
+        json!(3),
+        json!("x"),
+        json!([1]),
+        json!({}),
+        json!([{"name": 3}]),
+    ];
+    for value in &odd {
+        for (url, field) in [
+            (crds, "spec"),
+            (maps, "data"),
+            (pods, "spec"),
+            (maps, "metadata"),
+            (pods, "status"),
+        ] {
+            let mut body = json!({"metadata": {"name": "a"}});
+            body[field] = value.clone();
+            let (code, _) = harbour.send("POST", url, "application/json", &body).await;
+            assert!((200..500).contains(&code), "{url} {body}");
+            let media = "application/apply-patch+yaml";
+            body["apiVersion"] = json!("v1");
+            body["kind"] = json!("ConfigMap");
+            let (code, _) = harbour
+                .send("PATCH", &format!("{maps}/b?fieldManager=x"), media, &body)
+                .await;
+            assert!((200..500).contains(&code), "{body}");
+            let merge = json!({field: value});
+            let (code, _) = harbour
+                .send(
+                    "PATCH",
+                    &format!("{maps}/b"),
+                    "application/merge-patch+json",
+                    &merge,
+                )
+                .await;
+            assert!((200..500).contains(&code), "{merge}");
+            let strategic = "application/strategic-merge-patch+json";
+            let (code, _) = harbour
+                .send("PATCH", &format!("{maps}/b"), strategic, &merge)
+                .await;
+            assert!((200..500).contains(&code), "{merge}");
+        }
+        let replace = json!([{"op": "replace", "path": "", "value": value}]);
+        let (code, _) = harbour
+            .send(
+                "PATCH",
+                &format!("{maps}/b"),
+                "application/json-patch+json",
+                &replace,
+            )
+            .await;
+        assert!((200..500).contains(&code), "{replace}");
+    }
+}

@@ -291,22 +291,27 @@ async fn a_namespace_is_emptied_before_it_goes() {
         ),
         (403, "Forbidden".into())
     );
-    // A namespace is also held by what `finalize` may take away.
-    let held = json!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "two"},
-        "spec": {"finalizers": ["kubernetes", "example.com/a"]},
-    });
-    let url = "/api/v1/namespaces/two/finalize";
-    let (code, seen) = harbour.send("PUT", url, "application/json", &held).await;
-    assert_eq!((code, &seen["spec"]), (200, &held["spec"]));
     let none = json!({"metadata": {"finalizers": null}});
     api.patch("held", &PatchParams::default(), &Patch::Merge(none))
         .await
         .unwrap();
     assert!(namespaces.get_opt("one").await.unwrap().is_none());
-    namespaces
+    // A namespace is also held by what only `finalize` may change.
+    let finalize = async |names: &[&str]| {
+        let spec = json!({"finalizers": names});
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "two"}, "spec": spec});
+        let url = "/api/v1/namespaces/two/finalize";
+        let (code, seen) = harbour.send("PUT", url, "application/json", &body).await;
+        assert_eq!((code, &seen["spec"]), (200, &spec));
+    };
+    finalize(&["kubernetes", "example.com/a"]).await;
+    let held = namespaces
         .delete("two", &DeleteParams::default())
         .await
+        .unwrap()
+        .left()
         .unwrap();
+    assert_eq!(held.spec.unwrap().finalizers.unwrap(), ["example.com/a"]);
+    finalize(&[]).await;
     assert!(namespaces.get_opt("two").await.unwrap().is_none());
 }
