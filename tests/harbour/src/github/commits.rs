@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::errors::ApiError;
-use super::git::FileChange;
+use super::gitfacts::FileChange;
 use super::hub::Scope;
 use super::reply::{Ask, Reply, encode};
 use super::shapes::{repo_html, repo_url, signature, signer, unsigned};
@@ -68,6 +68,9 @@ pub(super) fn show_change(at: &Scope<'_>, rev: &str, change: &FileChange) -> Val
     value
 }
 
+/// The empty tree, which stands before a first commit.
+const EMPTY: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
 async fn resolve(at: &Scope<'_>, rev: &str) -> Result<String, ApiError> {
     let found = at.git().resolve(rev).await?;
     found.ok_or_else(|| ApiError::new(422, format!("No commit found for SHA: {rev}")))
@@ -77,8 +80,6 @@ async fn resolve(at: &Scope<'_>, rev: &str) -> Result<String, ApiError> {
 pub(super) async fn get(at: &Scope<'_>, rev: &str) -> Result<Reply, ApiError> {
     let id = resolve(at, rev).await?;
     let mut value = show(at, &id).await?;
-    // The empty tree stands before a first commit.
-    const EMPTY: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
     let parent = value["parents"][0]["sha"]
         .as_str()
         .unwrap_or(EMPTY)
@@ -106,17 +107,14 @@ pub(super) fn totals(changes: &[FileChange]) -> (u64, u64) {
 
 /// `GET commits`: filters `sha` and `path`.
 pub(super) async fn list(at: &Scope<'_>, ask: &Ask) -> Result<Reply, ApiError> {
-    let tip = match ask.get("sha") {
-        Some(rev) => at
-            .git()
-            .resolve(rev)
-            .await?
-            .ok_or_else(ApiError::not_found)?,
-        None => {
-            let head = at.git().resolve(&at.state.default_branch).await?;
-            head.ok_or_else(|| ApiError::new(409, "Git Repository is empty."))?
-        }
-    };
+    let tip = at
+        .git()
+        .resolve(ask.get("sha").unwrap_or(&at.state.default_branch))
+        .await?;
+    let tip = tip.ok_or_else(|| match ask.get("sha") {
+        Some(_) => ApiError::not_found(),
+        None => ApiError::new(409, "Git Repository is empty."),
+    })?;
     let ids = at.git().log(&tip, ask.get("path")).await?;
     show_list(at, ids, ask).await
 }

@@ -233,11 +233,11 @@ impl Write<'_> {
         };
         let change = [(path.to_owned(), bytes.map(|bytes| (mode, bytes)))];
         let signed = (&by, &through);
-        let made = at
+        let written = at
             .git()
             .commit_changes(&name, tip.as_deref(), &self.message, signed, &change)
             .await?;
-        let Some(id) = made else {
+        let Some(id) = written else {
             let now = at.git().reference(&name).unwrap_or_default();
             let expected = tip.unwrap_or_default();
             return Err(ApiError::new(

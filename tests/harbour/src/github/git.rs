@@ -3,75 +3,26 @@
 //! Refs are read from their files and objects through one `git cat-file` that
 //! stays open, so that reading starts no process. What follows from two commits
 //! (their merge, their distance, their difference) never changes and is
-//! remembered.
+//! remembered. Writing is in `gitwrite`, what follows from commits in `gitfacts`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::gitfacts::Known;
 use super::objects::{Commit, Object, TreeEntry};
-
-/// Who writes a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Person {
-    pub(super) name: String,
-    pub(super) email: String,
-}
-
-/// One file of a commit to write; `None` deletes it.
-pub(super) type Change = (String, Option<(u32, Vec<u8>)>);
-
-/// How a merge of two commits would end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum MergeOutcome {
-    /// The tree of the merge, and a commit that holds it.
-    Clean {
-        tree: String,
-        commit: String,
-    },
-    Conflict,
-}
-
-/// How two commits stand to each other.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Comparison {
-    /// `None`: they have no common ancestor.
-    pub(super) merge_base: Option<String>,
-    pub(super) behind: usize,
-    /// The commits that only the second has, the oldest first.
-    pub(super) ahead: Vec<String>,
-}
-
-/// A file that differs between two commits.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FileChange {
-    pub(super) status: &'static str,
-    pub(super) path: String,
-    pub(super) previous: Option<String>,
-    pub(super) sha: Option<String>,
-    pub(super) additions: u64,
-    pub(super) deletions: u64,
-    pub(super) patch: Option<String>,
-}
 
 /// A bare repository.
 #[derive(Debug)]
 pub(super) struct Git {
     dir: PathBuf,
     reader: tokio::sync::Mutex<Option<Reader>>,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    merges: HashMap<(String, String), MergeOutcome>,
-    comparisons: HashMap<(String, String), Comparison>,
-    changes: HashMap<(String, String), Vec<FileChange>>,
+    pub(super) known: Mutex<Known>,
 }
 
 #[derive(Debug)]
@@ -132,12 +83,8 @@ impl Git {
         })
     }
 
-    fn known<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
-        act(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Runs `git`; gives its exit code and output.
-    async fn try_run(
+    pub(super) async fn try_run(
         &self,
         args: &[&str],
         env: &[(&str, &str)],
@@ -167,7 +114,7 @@ impl Git {
         ))
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         args: &[&str],
         env: &[(&str, &str)],
@@ -187,10 +134,10 @@ impl Git {
         if spec.contains(['\n', '\0']) {
             return Ok(None);
         }
-        let mut held = self.reader.lock().await;
+        let mut place = self.reader.lock().await;
         // While in use the reader is out of its place: if this call is dropped
         // halfway, its unread answer goes with it.
-        let mut reader = match held.take() {
+        let mut reader = match place.take() {
             Some(reader) => reader,
             None => self.start_reader()?,
         };
@@ -216,8 +163,17 @@ impl Git {
             ["missing" | "ambiguous", ..] => None,
             _ => bail!("git cat-file says {head:?}"),
         };
-        *held = Some(reader);
+        *place = Some(reader);
         Ok(found)
+    }
+
+    /// The object with this full id.
+    pub(super) async fn by_id(&self, id: &str) -> anyhow::Result<Option<Object>> {
+        if is_id(id) {
+            self.object(id).await
+        } else {
+            Ok(None)
+        }
     }
 
     fn start_reader(&self) -> anyhow::Result<Reader> {
@@ -239,10 +195,7 @@ impl Git {
 
     /// The commit with this full id.
     pub(super) async fn commit(&self, id: &str) -> anyhow::Result<Option<Commit>> {
-        if !is_id(id) {
-            return Ok(None);
-        }
-        match self.object(id).await? {
+        match self.by_id(id).await? {
             Some(object) if object.kind == "commit" => Ok(Some(Commit::read(&object)?)),
             _ => Ok(None),
         }
@@ -353,290 +306,11 @@ impl Git {
         Ok(object.map(|object| object.id))
     }
 
-    /// Moves, makes (`old` absent) or deletes (`new` absent) a ref, if it
-    /// still is where `old` says. False: it is not.
-    pub(super) async fn update_ref(
-        &self,
-        name: &str,
-        new: Option<&str>,
-        old: Option<&str>,
-    ) -> anyhow::Result<bool> {
-        const NONE: &str = "0000000000000000000000000000000000000000";
-        let args = match new {
-            Some(new) => vec!["update-ref", name, new, old.unwrap_or(NONE)],
-            None => vec!["update-ref", "-d", name, old.unwrap_or(NONE)],
-        };
-        let (code, _, error) = self.try_run(&args, &[], b"").await?;
-        if code != 0 {
-            tracing::debug!(name, error, "ref not updated");
-        }
-        Ok(code == 0)
-    }
-
-    /// Writes a commit of `changes` on top of `parent` and moves `branch` (a full
-    /// ref) there. `None`: the branch has moved meanwhile.
-    pub(super) async fn commit_changes(
-        &self,
-        branch: &str,
-        parent: Option<&str>,
-        message: &str,
-        (author, committer): (&Person, &Person),
-        changes: &[Change],
-    ) -> anyhow::Result<Option<String>> {
-        let now = jiff::Timestamp::now().as_second();
-        let mut input = Vec::new();
-        let mut line = |text: &str| input.extend_from_slice(format!("{text}\n").as_bytes());
-        line("feature done");
-        line(&format!("commit {branch}"));
-        line("mark :1");
-        line(&format!(
-            "author {} <{}> {now} +0000",
-            clean(&author.name),
-            clean(&author.email)
-        ));
-        line(&format!(
-            "committer {} <{}> {now} +0000",
-            clean(&committer.name),
-            clean(&committer.email)
-        ));
-        line(&format!("data {}", message.len()));
-        line(message);
-        if let Some(parent) = parent {
-            line(&format!("from {parent}"));
-        }
-        for (path, content) in changes {
-            let path = path
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', "\\n");
-            match content {
-                Some((mode, bytes)) => {
-                    input.extend_from_slice(
-                        format!("M {mode:06o} inline \"{path}\"\ndata {}\n", bytes.len())
-                            .as_bytes(),
-                    );
-                    input.extend_from_slice(bytes);
-                    input.push(b'\n');
-                }
-                None => input.extend_from_slice(format!("D \"{path}\"\n").as_bytes()),
-            }
-        }
-        input.extend_from_slice(b"get-mark :1\ndone\n");
-        let (code, output, error) = self
-            .try_run(&["fast-import", "--quiet"], &[], &input)
-            .await?;
-        let id = String::from_utf8_lossy(&output).trim().to_owned();
-        if code != 0 {
-            ensure!(
-                error.contains("Not updating"),
-                "git fast-import failed: {error}"
-            );
-            return Ok(None);
-        }
-        ensure!(is_id(&id), "git fast-import says {id:?}");
-        Ok(Some(id))
-    }
-
-    /// Writes an object of the given kind from its bytes; gives its id.
-    pub(super) async fn write_object(&self, kind: &str, data: &[u8]) -> anyhow::Result<String> {
-        self.run(&["hash-object", "-w", "--stdin", "-t", kind], &[], data)
-            .await
-    }
-
-    /// Writes a tree: `base` (if any) with entries replaced; an entry without
-    /// id is removed.
-    pub(super) async fn write_tree(
-        &self,
-        base: Option<&str>,
-        entries: &[(String, String, Option<String>)],
-    ) -> anyhow::Result<String> {
-        let index = tempfile::Builder::new().prefix("index").tempdir()?;
-        let index = index.path().join("index");
-        let env = [(
-            "GIT_INDEX_FILE",
-            index.to_str().context("a path is not text")?,
-        )];
-        if let Some(base) = base {
-            self.run(&["read-tree", base], &env, b"").await?;
-        }
-        let mut input = String::new();
-        let mut subtrees = Vec::new();
-        for (mode, path, id) in entries {
-            match id {
-                Some(id) if mode == "040000" => subtrees.push((path, id)),
-                Some(id) => input += &format!("{mode} {id}\t{path}\0"),
-                None => input += &format!("0 {}\t{path}\0", "0".repeat(40)),
-            }
-        }
-        self.run(
-            &["update-index", "-z", "--index-info"],
-            &env,
-            input.as_bytes(),
-        )
-        .await?;
-        for (path, id) in subtrees {
-            self.run(
-                &["rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", path],
-                &env,
-                b"",
-            )
-            .await
-            .ok();
-            self.run(&["read-tree", &format!("--prefix={path}/"), id], &env, b"")
-                .await?;
-        }
-        self.run(&["write-tree"], &env, b"").await
-    }
-
-    /// Writes a commit; dates in Git's own form, or now.
-    pub(super) async fn commit_tree(
-        &self,
-        tree: &str,
-        parents: &[&str],
-        message: &str,
-        (author, author_date): (&Person, Option<&str>),
-        committer: &Person,
-    ) -> anyhow::Result<String> {
-        let mut args = vec!["commit-tree", tree];
-        for parent in parents {
-            args.extend(["-p", parent]);
-        }
-        let (name, email) = (clean(&author.name), clean(&author.email));
-        let (by, by_email) = (clean(&committer.name), clean(&committer.email));
-        let mut env = vec![
-            ("GIT_AUTHOR_NAME", name.as_str()),
-            ("GIT_AUTHOR_EMAIL", email.as_str()),
-            ("GIT_COMMITTER_NAME", by.as_str()),
-            ("GIT_COMMITTER_EMAIL", by_email.as_str()),
-        ];
-        env.extend(author_date.map(|date| ("GIT_AUTHOR_DATE", date)));
-        self.run(&args, &env, message.as_bytes()).await
-    }
-
-    /// The tree of a merge of two commits, or `None` where they conflict.
-    pub(super) async fn merge_tree(
-        &self,
-        ours: &str,
-        theirs: &str,
-    ) -> anyhow::Result<Option<String>> {
-        let args = ["merge-tree", "--write-tree", "--no-messages", ours, theirs];
-        let (code, output, error) = self.try_run(&args, &[], b"").await?;
-        match code {
-            0 => Ok(Some(String::from_utf8_lossy(&output).trim().to_owned())),
-            1 => Ok(None),
-            _ if error.contains("unrelated histories") => Ok(None),
-            _ => bail!("git merge-tree failed: {error}"),
-        }
-    }
-
-    /// How merging `head` into `base` would end.
-    pub(super) async fn merge(&self, base: &str, head: &str) -> anyhow::Result<MergeOutcome> {
-        let key = (base.to_owned(), head.to_owned());
-        if let Some(known) = self.known(|known| known.merges.get(&key).cloned()) {
-            return Ok(known);
-        }
-        let outcome = match self.merge_tree(base, head).await? {
-            None => MergeOutcome::Conflict,
-            Some(tree) => {
-                let robot = Person {
-                    name: "GitHub".into(),
-                    email: "noreply@github.com".into(),
-                };
-                let message = format!("Merge {head} into {base}");
-                let commit = self
-                    .commit_tree(&tree, &[base, head], &message, (&robot, None), &robot)
-                    .await?;
-                MergeOutcome::Clean { tree, commit }
-            }
-        };
-        self.known(|known| known.merges.insert(key, outcome.clone()));
-        Ok(outcome)
-    }
-
-    /// How `head` stands to `base`.
-    pub(super) async fn compare(&self, base: &str, head: &str) -> anyhow::Result<Comparison> {
-        if base == head {
-            return Ok(Comparison {
-                merge_base: Some(base.to_owned()),
-                ..Comparison::default()
-            });
-        }
-        let key = (base.to_owned(), head.to_owned());
-        if let Some(known) = self.known(|known| known.comparisons.get(&key).cloned()) {
-            return Ok(known);
-        }
-        let range = format!("{base}...{head}");
-        let list = [
-            "rev-list",
-            "--left-right",
-            "--topo-order",
-            "--reverse",
-            &range,
-        ];
-        let ancestor = ["merge-base", base, head];
-        let (list, ancestor) =
-            tokio::join!(self.run(&list, &[], b""), self.try_run(&ancestor, &[], b""));
-        let (code, ancestor, error) = ancestor?;
-        ensure!(code == 0 || code == 1, "git merge-base failed: {error}");
-        let ancestor = String::from_utf8_lossy(&ancestor).trim().to_owned();
-        let list = list?;
-        let comparison = Comparison {
-            merge_base: Some(ancestor).filter(|id| is_id(id)),
-            behind: list.lines().filter(|line| line.starts_with('<')).count(),
-            ahead: list
-                .lines()
-                .filter_map(|line| line.strip_prefix('>'))
-                .map(str::to_owned)
-                .collect(),
-        };
-        self.known(|known| known.comparisons.insert(key, comparison.clone()));
-        Ok(comparison)
-    }
-
-    /// The files that differ between two commits (or trees).
-    pub(super) async fn changes(&self, from: &str, to: &str) -> anyhow::Result<Vec<FileChange>> {
-        let key = (from.to_owned(), to.to_owned());
-        if let Some(known) = self.known(|known| known.changes.get(&key).cloned()) {
-            return Ok(known);
-        }
-        let common = ["diff-tree", "-r", "-M", "--no-commit-id"];
-        let lists = [
-            &common[..],
-            &["-z", "--raw", "--numstat", "--abbrev=40", from, to],
-        ]
-        .concat();
-        let patches = [&common[..], &["-p", from, to]].concat();
-        let (lists, patches) =
-            tokio::join!(self.run(&lists, &[], b""), self.run(&patches, &[], b""));
-        let changes = super::objects::read_changes(&lists?, &patches?);
-        self.known(|known| known.changes.insert(key, changes.clone()));
-        Ok(changes)
-    }
-
-    /// The commits reachable from `tip`, the newest first, that touch `path` if one is given.
-    pub(super) async fn log(&self, tip: &str, path: Option<&str>) -> anyhow::Result<Vec<String>> {
-        let mut args = vec!["rev-list", tip, "--"];
-        args.extend(path);
-        Ok(self
-            .run(&args, &[], b"")
-            .await?
-            .lines()
-            .map(str::to_owned)
-            .collect())
-    }
-
     /// The name of the default branch, by `HEAD`.
     pub(super) fn head_branch(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.dir.join("HEAD")).ok()?;
         Some(text.trim().strip_prefix("ref: refs/heads/")?.to_owned())
     }
-}
-
-/// Git's own limits on the characters of a name in a commit.
-fn clean(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
-        .collect()
 }
 
 /// True for a full object id.
@@ -659,6 +333,6 @@ pub(super) fn is_ref_name(name: &str) -> bool {
         && name.split('/').all(|part| {
             !part.is_empty()
                 && !part.starts_with('.')
-                && !Path::new(part).extension().is_some_and(|end| end == "lock")
+                && Path::new(part).extension().is_none_or(|end| end != "lock")
         })
 }

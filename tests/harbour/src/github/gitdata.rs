@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::errors::ApiError;
-use super::git::Person;
+use super::gitwrite::Person;
 use super::hub::Scope;
 use super::objects::{Commit, TreeEntry};
 use super::reply::{Ask, Reply};
@@ -32,10 +32,7 @@ pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
 
 /// `GET git/blobs/{sha}`.
 pub(super) async fn blob(at: &Scope<'_>, sha: &str, ask: &Ask) -> Result<Reply, ApiError> {
-    let found = match super::git::is_id(sha) {
-        true => at.git().object(sha).await?,
-        false => None,
-    };
+    let found = at.git().by_id(sha).await?;
     let object = found
         .filter(|object| object.kind == "blob")
         .ok_or_else(ApiError::not_found)?;
@@ -146,9 +143,8 @@ struct NewEntry {
     path: String,
     #[serde(default = "plain_file")]
     mode: String,
-    /// Absent means that `content` is given; null deletes.
-    #[serde(default, deserialize_with = "some")]
-    sha: Option<Option<String>>,
+    #[serde(default)]
+    sha: Sha,
     content: Option<String>,
 }
 
@@ -156,18 +152,29 @@ fn plain_file() -> String {
     "100644".to_owned()
 }
 
-fn some<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(from).map(Some)
+/// The id of an entry: null deletes it, absent means that its content is given.
+#[derive(Default)]
+enum Sha {
+    #[default]
+    Absent,
+    Null,
+    Id(String),
+}
+
+impl<'de> Deserialize<'de> for Sha {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.map_or(Self::Null, Self::Id))
+    }
 }
 
 /// `POST git/trees`.
 pub(super) async fn create_tree(at: &Scope<'_>, ask: &Ask) -> Result<Reply, ApiError> {
     at.need(Permission::Write)?;
     let NewTree { tree, base_tree } = ask.json()?;
-    if let Some(base) = &base_tree {
-        if at.git().tree(base).await?.is_none() {
-            return Err(ApiError::new(422, "base_tree is not a valid tree oid"));
-        }
+    if let Some(base) = &base_tree
+        && at.git().tree(base).await?.is_none()
+    {
+        return Err(ApiError::new(422, "base_tree is not a valid tree oid"));
     }
     let mut entries = Vec::new();
     for NewEntry {
@@ -190,16 +197,9 @@ pub(super) async fn create_tree(at: &Scope<'_>, ask: &Ask) -> Result<Reply, ApiE
             ));
         }
         let id = match (sha, content) {
-            (Some(Some(id)), None) => {
-                let known = kind == "commit"
-                    || match super::git::is_id(&id) {
-                        true => at
-                            .git()
-                            .object(&id)
-                            .await?
-                            .is_some_and(|object| object.kind == kind),
-                        false => false,
-                    };
+            (Sha::Id(id), None) => {
+                let found = at.git().by_id(&id).await?;
+                let known = kind == "commit" || found.is_some_and(|object| object.kind == kind);
                 if !known {
                     return Err(ApiError::new(
                         422,
@@ -208,9 +208,11 @@ pub(super) async fn create_tree(at: &Scope<'_>, ask: &Ask) -> Result<Reply, ApiE
                 }
                 Some(id)
             }
-            (Some(None), None) => None,
-            (None, Some(content)) => Some(at.git().write_object("blob", content.as_bytes()).await?),
-            (Some(_), Some(_)) | (None, None) => {
+            (Sha::Null, None) => None,
+            (Sha::Absent, Some(content)) => {
+                Some(at.git().write_object("blob", content.as_bytes()).await?)
+            }
+            (Sha::Id(_) | Sha::Null, Some(_)) | (Sha::Absent, None) => {
                 return Err(ApiError::new(
                     422,
                     "Must supply either tree.sha or tree.content.",

@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::MutexGuard;
 
 use super::errors::ApiError;
-use super::git::{Git, Person};
+use super::git::Git;
+use super::gitwrite::Person;
 use super::state::{
     Account, AccountKind, Accounts, Check, Conclusion, Permission, PullState, RepoState,
     ReviewState, now,

@@ -283,18 +283,17 @@ fn put_labels(
             .labels
             .iter()
             .find(|label| label.name.eq_ignore_ascii_case(&name));
-        match known {
-            Some(label) => wanted.push(label.name.clone()),
-            None => {
-                let label = Label {
-                    id: at.next_id(),
-                    name: name.clone(),
-                    color: "ededed".to_owned(),
-                    description: String::new(),
-                };
-                at.state.labels.push(label);
-                wanted.push(name);
-            }
+        if let Some(label) = known {
+            wanted.push(label.name.clone());
+        } else {
+            let label = Label {
+                id: at.next_id(),
+                name: name.clone(),
+                color: "ededed".to_owned(),
+                description: String::new(),
+            };
+            at.state.labels.push(label);
+            wanted.push(name);
         }
     }
     let pull = find_mut(at, number)?;

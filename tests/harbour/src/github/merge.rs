@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::errors::ApiError;
-use super::git::{MergeOutcome, Person};
+use super::gitfacts::MergeOutcome;
+use super::gitwrite::Person;
 use super::hub::{Scope, person};
 use super::protection;
 use super::pulls::{find, find_mut, web_address};
@@ -29,7 +30,8 @@ pub(super) struct Merge {
     pub(super) commit_title: Option<String>,
     pub(super) commit_message: Option<String>,
     pub(super) sha: Option<String>,
-    pub(super) merge_method: Option<MergeMethod>,
+    #[serde(rename = "merge_method")]
+    pub(super) method: Option<MergeMethod>,
 }
 
 fn not_mergeable() -> ApiError {
@@ -82,7 +84,7 @@ pub(super) async fn perform(
     else {
         return Err(not_mergeable());
     };
-    let commit = match order.merge_method.unwrap_or_default() {
+    let commit = match order.method.unwrap_or_default() {
         MergeMethod::Merge => merge_commit(at, &pull, &order, &tree).await?,
         MergeMethod::Squash => squash_commit(at, &pull, &order, &tree).await?,
         MergeMethod::Rebase => rebase(at, &pull).await?,

@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 
-use super::git::{FileChange, Person};
+use super::gitfacts::FileChange;
+use super::gitwrite::Person;
 
 /// An object and its bytes.
 #[derive(Clone, Debug)]
@@ -116,12 +117,21 @@ impl TreeEntry {
             entries.push(Self {
                 mode: format!("{mode:0>6}"),
                 name: name.to_owned(),
-                id: id.iter().map(|b| format!("{b:02x}")).collect(),
+                id: hex(id),
             });
             data = &data[end + 21..];
         }
         Ok(entries)
     }
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// Reads `diff-tree -z --raw --numstat` and `diff-tree -p` of the same commits.

@@ -72,10 +72,10 @@ pub(super) async fn blockers(at: &Scope<'_>, pull: &Pull) -> anyhow::Result<Vec<
             Standing::Good => {}
             Standing::Bad => missing.push(format!("Required status check \"{check}\" is failing.")),
             Standing::Running => {
-                missing.push(format!("Required status check \"{check}\" is in progress."))
+                missing.push(format!("Required status check \"{check}\" is in progress."));
             }
             Standing::Absent => {
-                missing.push(format!("Required status check \"{check}\" is expected."))
+                missing.push(format!("Required status check \"{check}\" is expected."));
             }
         }
     }

@@ -70,10 +70,7 @@ pub(super) async fn create(at: &mut Scope<'_>, ask: &Ask) -> Result<Reply, ApiEr
 }
 
 async fn require_commit(at: &Scope<'_>, name: &str, sha: &str) -> Result<(), ApiError> {
-    let object = match super::git::is_id(sha) {
-        true => at.git().object(sha).await?,
-        false => None,
-    };
+    let object = at.git().by_id(sha).await?;
     match object {
         Some(object) if object.kind == "commit" || !name.starts_with("refs/heads/") => Ok(()),
         Some(_) => Err(ApiError::new(422, "Object is not a commit")),
@@ -117,10 +114,10 @@ pub(super) async fn delete(at: &mut Scope<'_>, name: &str) -> Result<Reply, ApiE
     let Some(old) = at.git().reference(&name) else {
         return Err(ApiError::new(422, "Reference does not exist"));
     };
-    if let Some(branch) = name.strip_prefix("refs/heads/") {
-        if at.bound(branch) || branch == at.state.default_branch {
-            return Err(ApiError::new(422, "Cannot delete this branch"));
-        }
+    if let Some(branch) = name.strip_prefix("refs/heads/")
+        && (at.bound(branch) || branch == at.state.default_branch)
+    {
+        return Err(ApiError::new(422, "Cannot delete this branch"));
     }
     if !at.git().update_ref(&name, None, Some(&old)).await? {
         return Err(ApiError::new(409, "Reference cannot be deleted"));

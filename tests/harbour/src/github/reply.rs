@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::errors::ApiError;
+use super::objects::hex;
 
 /// What a request asks beyond its method and path.
 #[derive(Debug)]
@@ -62,13 +63,10 @@ impl Ask {
         let last = items.len().div_ceil(size).max(1);
         let mut links = Vec::new();
         let mut link = |to: usize, rel: &str| {
-            let mut query: String = self
-                .query
-                .iter()
-                .filter(|(key, _)| key != "page")
-                .map(|(key, value)| format!("{}={}&", encode(key), encode(value)))
-                .collect();
-            query += &format!("page={to}");
+            let others = self.query.iter().filter(|(key, _)| key != "page");
+            let others = others.map(|(key, value)| format!("{}={}", encode(key), encode(value)));
+            let query: Vec<String> = others.chain([format!("page={to}")]).collect();
+            let query = query.join("&");
             links.push(format!("<{}?{query}>; rel=\"{rel}\"", self.url));
         };
         if page > 1 {
@@ -174,7 +172,7 @@ impl Reply {
             put(header::CACHE_CONTROL, "private, max-age=60, s-maxage=60");
             let digest =
                 Sha256::digest([&bytes, self.link.unwrap_or_default().as_bytes()].concat());
-            let tag: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+            let tag = hex(&digest);
             put(header::ETAG, &format!("W/\"{tag}\""));
             let known = asked
                 .get_all(header::IF_NONE_MATCH)
@@ -209,7 +207,8 @@ pub(super) fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out += &format!("%{byte:02X}");
+            out.push('%');
+            out += &hex(&[byte]).to_uppercase();
         }
     }
     out

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::errors::ApiError;
 use super::hub::Scope;
-use super::pulls::{find, find_mut, show_simple};
+use super::pulls::{find, find_mut};
+use super::pullview::show_simple;
 use super::reply::{Ask, Reply};
 use super::shapes::{association, node_id, repo_html, repo_url, user};
 use super::state::{Permission, Review, ReviewState, now};
@@ -284,7 +285,7 @@ pub(super) fn dismiss(
         )));
     }
     change(at, number, id, |review| {
-        review.state = ReviewState::Dismissed
+        review.state = ReviewState::Dismissed;
     })
 }
 

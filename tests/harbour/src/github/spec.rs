@@ -49,15 +49,18 @@ impl SpecChecker {
                 find_schemas(part, &mut convert);
             }
         }
-        let mut strict = spec.clone();
+        let (mut strict, mut open) = (spec.clone(), spec.clone());
         for at in ["paths", "components"] {
             if let Some(part) = strict.get_mut(at) {
                 find_schemas(part, &mut |schema| close(schema, false));
             }
+            if let Some(part) = open.get_mut(at) {
+                find_schemas(part, &mut open_choices);
+            }
         }
         let registry = Registry::new()
             .draft(Draft::Draft202012)
-            .add(OPEN, spec.clone())?
+            .add(OPEN, open)?
             .add(STRICT, strict)?
             .prepare()?;
         Ok(Some(Self {
@@ -99,62 +102,36 @@ impl SpecChecker {
         let path = target.split('?').next().unwrap_or_default();
         let (pointer, operation) = self.operation(method, path)?;
         let said = |why: String| format!("{status} to {method} {path}: {why}");
-        let mut at = format!("{pointer}/responses/{status}");
-        let listed = operation["responses"].get(status.to_string());
-        match listed {
+        let response = operation["responses"].get(status.to_string());
+        let at = match response {
             Some(response) => {
-                if let Some(target) = response.get("$ref").and_then(Value::as_str) {
-                    at = target.trim_start_matches('#').to_owned();
-                }
+                let place = match response.get("$ref").and_then(Value::as_str) {
+                    Some(target) => target.trim_start_matches('#').to_owned(),
+                    None => format!("{pointer}/responses/{status}"),
+                };
+                format!("{place}/content/application~1json/schema")
             }
             None if status == 304 => return Ok(()),
-            None if ANYWHERE.contains(&status) => {
-                "/components/schemas/basic-error".clone_into(&mut at)
-            }
+            None if ANYWHERE.contains(&status) => String::new(),
             None => return Err(said("is not listed".to_owned())),
-        }
-        if listed.is_some() {
-            at += "/content/application~1json/schema";
-            if self.spec.pointer(&at).is_none() {
-                let empty = body.is_empty()
-                    || listed.is_some_and(|response| response.get("content").is_some());
-                return if empty {
-                    Ok(())
-                } else {
-                    Err(said("has no body by the description".to_owned()))
-                };
-            }
-        }
+        };
+        let at = if self.spec.pointer(&at).is_some_and(|_| !at.is_empty()) {
+            at
+        } else if status >= 400 {
+            // Refusals have a body even where the description leaves it out.
+            "/components/schemas/basic-error".to_owned()
+        } else if body.is_empty() || response.is_some_and(|it| it.get("content").is_some()) {
+            return Ok(());
+        } else {
+            return Err(said("has no body by the description".to_owned()));
+        };
         let body: Value = serde_json::from_slice(body).map_err(|error| said(error.to_string()))?;
         self.validate(OPEN, &at, &body).map_err(said)
     }
 
     fn validate(&self, base: &str, pointer: &str, value: &Value) -> Result<(), String> {
         let reference = format!("{base}#{}", pointer.replace('{', "%7B").replace('}', "%7D"));
-        let known = self
-            .validators
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&reference)
-            .cloned();
-        let validator = match known {
-            Some(validator) => validator,
-            None => {
-                let made = jsonschema::options()
-                    .with_draft(Draft::Draft202012)
-                    .with_registry(&self.registry)
-                    .should_validate_formats(true)
-                    .should_ignore_unknown_formats(true)
-                    .build(&json!({"$ref": reference}))
-                    .map_err(|error| format!("{reference}: {error}"))?;
-                let made = Arc::new(made);
-                self.validators
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(reference, made.clone());
-                made
-            }
-        };
+        let validator = self.validator(&reference)?;
         let errors: Vec<String> = validator
             .iter_errors(value)
             .take(5)
@@ -165,6 +142,27 @@ impl SpecChecker {
         } else {
             Err(errors.join("; "))
         }
+    }
+
+    fn validator(&self, reference: &str) -> Result<Arc<Validator>, String> {
+        let lock = || {
+            self.validators
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(reference) {
+            return Ok(known.clone());
+        }
+        let made = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_registry(&self.registry)
+            .should_validate_formats(true)
+            .should_ignore_unknown_formats(true)
+            .build(&json!({"$ref": reference}))
+            .map_err(|error| format!("{reference}: {error}"))?;
+        let made = Arc::new(made);
+        lock().insert(reference.to_owned(), made.clone());
+        Ok(made)
     }
 
     /// The endpoint with the most literal segments that a path fits, and where it stands.
@@ -251,8 +249,7 @@ impl SpecChecker {
 /// True if a path fits a template; names that hold slashes span several segments.
 fn fits(template: &[&str], parts: &[&str]) -> bool {
     match (template, parts) {
-        ([], []) => true,
-        (["{path}"], _) => true,
+        ([], []) | (["{path}"], _) => true,
         (["{ref}" | "{branch}" | "{basehead}", tail @ ..], [_, ..]) => {
             (1..=parts.len()).any(|n| fits(tail, &parts[n..]))
         }
@@ -286,13 +283,17 @@ fn within(fields: &mut Map<String, Value>, act: &mut dyn FnMut(&mut Value, &str)
     for (key, below) in fields {
         match (key.as_str(), below) {
             ("properties" | "patternProperties", Value::Object(named)) => {
-                named.values_mut().for_each(|schema| act(schema, key))
+                for schema in named.values_mut() {
+                    act(schema, key);
+                }
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(list)) => {
-                list.iter_mut().for_each(|schema| act(schema, key))
+                for schema in list {
+                    act(schema, key);
+                }
             }
             ("items" | "additionalProperties" | "not", schema @ Value::Object(_)) => {
-                act(schema, key)
+                act(schema, key);
             }
             _ => {}
         }
@@ -311,13 +312,25 @@ fn convert(schema: &mut Value) {
     }
     if let Some(kind) = fields.get_mut("type") {
         *kind = json!([kind.take(), "null"]);
-        if let Some(Value::Array(values)) = fields.get_mut("enum") {
-            if !values.contains(&Value::Null) {
-                values.push(Value::Null);
-            }
+        if let Some(Value::Array(values)) = fields.get_mut("enum")
+            && !values.contains(&Value::Null)
+        {
+            values.push(Value::Null);
         }
     } else {
         *schema = json!({"anyOf": [schema.take(), {"type": "null"}]});
+    }
+}
+
+/// Lets an answer fit several of the schemas of which it must be one: they are
+/// open, so that all errors fit all kinds of error.
+fn open_choices(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else {
+        return;
+    };
+    within(fields, &mut |below, _| open_choices(below));
+    if let Some(choices) = fields.remove("oneOf") {
+        fields.entry("anyOf").or_insert(choices);
     }
 }
 

@@ -93,6 +93,10 @@ pub enum Permission {
 /// What protects a branch. The default protects it from deletion, force
 /// pushes and direct pushes, and asks for nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "the switches of GitHub's own page"
+)]
 pub struct Protection {
     /// How many accounts with write access must approve.
     pub required_approvals: u32,

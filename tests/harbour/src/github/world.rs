@@ -8,65 +8,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::errors::ApiError;
-use super::git::{Change, Person};
+use super::gitwrite::{Change, Person};
 use super::hub::{Hub, Repo, Scope, person};
 use super::issues::add_comment;
 use super::merge::{self, Merge, MergeMethod};
 use super::pulls;
 use super::reviews::{self, ReviewEvent};
 use super::server::Server;
-use super::state::{
-    Account, AccountKind, Conclusion, Permission, Protection, Pull, PullState, ReviewState, Team,
-    now,
-};
-
-/// What became of a pull request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PullStatus {
-    Open,
-    Closed,
-    /// With the commit that its base then pointed at, and who merged it.
-    Merged {
-        commit: String,
-        by: String,
-    },
-}
-
-/// A review, for assertions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReviewView {
-    pub login: String,
-    pub state: ReviewState,
-    pub commit_id: String,
-    pub body: String,
-}
-
-/// A comment, for assertions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommentView {
-    pub login: String,
-    pub body: String,
-}
-
-/// A pull request, for assertions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PullView {
-    pub number: u64,
-    pub title: String,
-    pub body: String,
-    pub author: String,
-    pub draft: bool,
-    pub head: String,
-    pub base: String,
-    pub head_sha: String,
-    pub base_sha: String,
-    pub status: PullStatus,
-    pub reviews: Vec<ReviewView>,
-    pub comments: Vec<CommentView>,
-    pub labels: Vec<String>,
-    /// Why the branch's protection does not let it be merged yet, as GitHub words it.
-    pub blocked_by: Vec<String>,
-}
+use super::state::{Account, AccountKind, Conclusion, Permission, Protection, Team, now};
+use super::views::{PullView, view};
 
 impl Server {
     /// Makes (or opens) the repository `<git_root>/<owner>/<repo>.git`, with
@@ -300,9 +250,10 @@ impl Server {
             at.permission = Permission::Write;
             let mut views = Vec::new();
             for pull in &at.state.pulls {
-                let blocked_by = match pull.is_open() {
-                    true => super::protection::blockers(at, pull).await?,
-                    false => Vec::new(),
+                let blocked_by = if pull.is_open() {
+                    super::protection::blockers(at, pull).await?
+                } else {
+                    Vec::new()
                 };
                 views.push(view(at, pull, blocked_by));
             }
@@ -358,7 +309,7 @@ impl Server {
     ) -> Result<String, ApiError> {
         self.as_person(owner, repo, login, async |at| {
             let order = Merge {
-                merge_method: Some(method),
+                method: Some(method),
                 ..Merge::default()
             };
             merge::perform(at, number, order).await
@@ -453,48 +404,4 @@ fn signature(hub: &Hub, author: &str) -> Person {
         },
         |account| person(&account),
     )
-}
-
-fn view(at: &Scope<'_>, pull: &Pull, blocked_by: Vec<String>) -> PullView {
-    PullView {
-        number: pull.number,
-        title: pull.title.clone(),
-        body: pull.body.clone().unwrap_or_default(),
-        author: pull.author.clone(),
-        draft: pull.draft,
-        head: pull.head.clone(),
-        base: pull.base.clone(),
-        head_sha: pull.head_sha.clone(),
-        base_sha: pull.base_sha.clone(),
-        status: match &pull.state {
-            PullState::Open => PullStatus::Open,
-            PullState::Closed { .. } => PullStatus::Closed,
-            PullState::Merged { commit, by, .. } => PullStatus::Merged {
-                commit: commit.clone(),
-                by: by.clone(),
-            },
-        },
-        reviews: pull
-            .reviews
-            .iter()
-            .map(|review| ReviewView {
-                login: review.user.clone(),
-                state: review.state,
-                commit_id: review.commit.clone(),
-                body: review.body.clone(),
-            })
-            .collect(),
-        comments: at
-            .state
-            .comments
-            .iter()
-            .filter(|comment| comment.issue == pull.number)
-            .map(|comment| CommentView {
-                login: comment.user.clone(),
-                body: comment.body.clone(),
-            })
-            .collect(),
-        labels: pull.labels.clone(),
-        blocked_by,
-    }
 }

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::custom;
 use super::kinds::Kind;
+use super::pods;
 use super::status::{Cause, Failure};
-use super::store::World;
+use super::store::{Key, World};
 
 /// Holds a definition until its objects are gone.
 pub(super) const CRD_CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -42,6 +43,19 @@ pub(super) fn namespace_takes(
             message: format!("namespace {ns} is being terminated"),
         }]);
         return Err(failure);
+    }
+    Ok(())
+}
+
+/// Refuses to create an object whose kind is being deleted.
+pub(super) fn definition_takes(world: &World, kind: &Kind) -> Result<(), Failure> {
+    let leaving = kind.schema().is_some()
+        && super::kinds::known("apiextensions.k8s.io", "CustomResourceDefinition")
+            .and_then(|definitions| world.get(definitions, &Key::new(None, &kind.qualified())))
+            .is_some_and(|definition| definition.deleting());
+    if leaving {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Failure::new(405, "MethodNotAllowed", why));
     }
     Ok(())
 }
@@ -267,6 +281,7 @@ const IMMUTABLE: &[(&str, &str, &str)] = &[
     ("", "PersistentVolumeClaim", "/spec/storageClassName"),
     ("", "PersistentVolumeClaim", "/spec/selector"),
     ("", "PersistentVolumeClaim", "/spec/volumeMode"),
+    ("", "PersistentVolumeClaim", "/spec/volumeName"),
     ("", "Secret", "/type"),
     ("rbac.authorization.k8s.io", "RoleBinding", "/roleRef"),
     (
@@ -331,6 +346,9 @@ pub(super) fn check(kind: &Kind, object: &Value, before: Option<&Value>) -> Vec<
             );
             causes.push(Cause::forbidden("metadata.finalizers", &why));
         }
+    }
+    if kind.is("", "Pod") {
+        causes.extend(pods::check(object, before));
     }
     for (_, _, pointer) in IMMUTABLE
         .iter()

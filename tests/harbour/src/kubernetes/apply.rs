@@ -117,6 +117,9 @@ fn check(kind: &Kind, key: &Key, config: &Value) -> Result<(), Failure> {
         )));
     }
     let meta = &config["metadata"];
+    if !meta.is_null() && !meta.is_object() {
+        return Err(Failure::bad_request("metadata is not an object"));
+    }
     if meta
         .get("managedFields")
         .is_some_and(|fields| !fields.is_null() && fields != &json!([]))

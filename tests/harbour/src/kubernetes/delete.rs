@@ -157,9 +157,17 @@ pub(super) fn settle(world: &mut World) {
         let before = world.version;
         for (holder, key, object) in leaving(world, namespaces) {
             empty(world, Some(&key.name), None);
-            let left = contents(world, Some(&key.name), None);
-            if left.is_empty() && object.finalizers().next().is_none() {
-                world.remove(&holder, &key, None);
+            if contents(world, Some(&key.name), None).is_empty() {
+                // The server's own hold is let go; others may have theirs.
+                let mut value = object.value.clone();
+                if let Some(held) = value["spec"]["finalizers"].as_array_mut() {
+                    held.retain(|name| name != "kubernetes");
+                }
+                if finalizers(&value).is_empty() && !holds(&holder, &value) {
+                    world.remove(&holder, &key, None);
+                } else if value != object.value {
+                    world.put(&holder, key, value);
+                }
             }
         }
         for (holder, key, object) in leaving(world, definitions) {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::kinds::{Kind, Origin};
+use super::pods;
 use super::store::World;
 
 /// The answer of `/version`.
@@ -118,14 +119,17 @@ pub(super) fn subresources(kind: &Kind) -> Vec<&'static str> {
     if kind.is("", "Namespace") {
         list.push("finalize");
     }
+    if kind.is("", "Pod") {
+        list.extend(pods::POSTED);
+    }
     list
 }
 
 fn sub_verbs(sub: &str) -> &'static [&'static str] {
-    if sub == "finalize" {
-        &["update"]
-    } else {
-        &["get", "patch", "update"]
+    match sub {
+        "finalize" => &["update"],
+        "binding" | "eviction" => &["create"],
+        _ => &["get", "patch", "update"],
     }
 }
 

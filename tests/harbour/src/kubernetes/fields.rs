@@ -210,7 +210,7 @@ impl Fields {
             let gone = fields.here || filled && is_empty(&inner);
             match value {
                 Value::Object(object) => {
-                    let name = step.trim_start_matches("f:");
+                    let name = step.strip_prefix("f:").unwrap_or(step);
                     if gone {
                         object.shift_remove(name);
                     } else {

@@ -14,6 +14,7 @@ use super::delete::{self, Deleted};
 use super::discovery;
 use super::kinds::{Kind, Origin};
 use super::patch::{Patch, patch};
+use super::pods;
 use super::read::{list, render};
 use super::request::{Query, Target, View, body, media_type, segments};
 use super::selector::Selector;
@@ -129,6 +130,9 @@ impl Call {
         }
         let part = match target.subresource.as_deref() {
             None => Part::Main,
+            Some(sub) if kind.is("", "Pod") && pods::POSTED.contains(&sub) => {
+                return self.post_to_pod(&kind, &target, sub, query);
+            }
             Some(sub) if !discovery::subresources(&kind).contains(&sub) => {
                 return Err(Failure::no_such_path());
             }
@@ -151,6 +155,11 @@ impl Call {
             }
             (&Method::GET, Some(name)) => {
                 let world = self.store.lock();
+                if let Some(asked) = query.number("resourceVersion")?
+                    && asked > world.version
+                {
+                    return Err(Failure::too_large(asked, world.version));
+                }
                 let object = found(&world, &kind, &Key::new(ns, name))?;
                 Ok(raw(200, render(&kind, object, view)))
             }
@@ -294,14 +303,33 @@ impl Call {
         let (&Method::PUT, Some(name)) = (&self.method, target.name.as_deref()) else {
             return Err(Failure::method_not_allowed());
         };
-        let mut write = query.write(&self.headers)?;
+        let write = query.write(&self.headers)?;
         let body = self.body()?;
         let key = Key::new(None, name);
         let object = self.store.write(|world| {
             let old = Arc::clone(found(world, kind, &key)?);
-            write::finalize(world, kind, &old, &body, &mut write)
+            write::finalize(world, kind, &old, &body, &write)
         })?;
         Ok(written(kind, &object, View::Whole, 200, &write))
+    }
+
+    fn post_to_pod(
+        &self,
+        kind: &Kind,
+        target: &Target,
+        sub: &str,
+        query: &Query,
+    ) -> Result<Response, Failure> {
+        let (&Method::POST, Some(name)) = (&self.method, target.name.as_deref()) else {
+            return Err(Failure::method_not_allowed());
+        };
+        let write = query.write(&self.headers)?;
+        let body = self.body()?;
+        let key = Key::new(target.ns.as_deref(), name);
+        let done = self
+            .store
+            .write(|world| pods::post(world, kind, &key, sub, &body, &write))?;
+        Ok(answer(201, &done))
     }
 
     /// Answers the reviews: whoever asks is known by the token and may do everything.

@@ -43,6 +43,11 @@ pub(super) fn shape(
         }
         Origin::Review => {}
     }
+    // Only now: what follows may rely on the object being of its type.
+    match before {
+        None => admission::on_create(kind, object),
+        Some(before) => admission::on_update(kind, before, object),
+    }
     if !unknown.is_empty() {
         let texts: Vec<String> = unknown
             .iter()

@@ -20,6 +20,7 @@ mod managed;
 mod names;
 mod patch;
 mod persist;
+mod pods;
 mod read;
 mod request;
 mod schema;

@@ -77,6 +77,25 @@ pub(super) fn label_value(text: &str) -> Result<(), &'static str> {
     }
 }
 
+fn check_owners(owners: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut controllers = 0;
+    for (index, owner) in owners.as_array().into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner[field].as_str().is_none_or(str::is_empty) {
+                let path = format!("metadata.ownerReferences[{index}].{field}");
+                causes.push(Cause::invalid(path, &owner[field], "must not be empty"));
+            }
+        }
+        controllers += usize::from(owner["controller"] == true);
+    }
+    if controllers > 1 {
+        let why = "Only one reference can have Controller set to true";
+        causes.push(Cause::invalid("metadata.ownerReferences", owners, why));
+    }
+    causes
+}
+
 /// What is wrong with an object's name, labels, annotations and finalizers.
 pub(super) fn check(kind: &Kind, meta: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -126,6 +145,7 @@ pub(super) fn check(kind: &Kind, meta: &Value) -> Vec<Cause> {
             message: "Too long: may not be more than 262144 bytes".to_owned(),
         });
     }
+    causes.extend(check_owners(&meta["ownerReferences"]));
     for finalizer in meta["finalizers"].as_array().into_iter().flatten() {
         let text = finalizer.as_str().unwrap_or_default();
         let standard = ["orphan", "foregroundDeletion", "kubernetes"].contains(&text);

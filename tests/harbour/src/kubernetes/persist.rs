@@ -9,7 +9,6 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::kinds;
 use super::store::{Key, Object, Store, World};
 
 const FILE: &str = "objects.json";
@@ -102,7 +101,6 @@ pub(super) async fn run(folder: std::path::PathBuf, store: Arc<Store>, stop: Can
 }
 
 fn snapshot(world: &World) -> (u64, Vec<Object>) {
-    debug_assert!(!kinds::built_in().is_empty());
     let objects = world
         .all()
         .flat_map(|(_, collection)| collection.objects.values().cloned())

@@ -18,6 +18,7 @@ const ATOMIC_MAPS: &[&str] = &[
     "resourceFieldRef",
     "roleRef",
     "secretKeyRef",
+    "selector",
 ];
 
 /// How the value of a field is put together.

@@ -96,10 +96,10 @@ pub(super) fn create(
     if let Some(ns) = ns {
         admission::namespace_takes(world, kind, &name, ns)?;
     }
+    admission::definition_takes(world, kind)?;
     if kind.status {
         strip(&mut body, "status");
     }
-    admission::on_create(kind, &mut body);
     shape(kind, &mut body, None, write)?;
     let key = Key::new(ns, &name);
     if world.get(kind, &key).is_some() {
@@ -109,6 +109,7 @@ pub(super) fn create(
     if write.dry_run {
         return Ok(Stored::new(body));
     }
+    fits(&body)?;
     Ok(world.put(kind, key, body))
 }
 
@@ -184,7 +185,6 @@ pub(super) fn replace(
             }
         }
     }
-    admission::on_update(kind, &old.value, &mut new);
     shape(kind, &mut new, Some(&old.value), write)?;
     if kind.generation && spec_changed(kind, &old.value, &new) {
         let generation = old.meta("generation").and_then(Value::as_i64).unwrap_or(0);
@@ -205,6 +205,7 @@ pub(super) fn replace(
         settle(world);
         return Ok(gone);
     }
+    fits(&new)?;
     let object = world.put(kind, key, new);
     if old.deleting() {
         settle(world);
@@ -218,7 +219,7 @@ pub(super) fn finalize(
     kind: &Kind,
     old: &Object,
     body: &Value,
-    write: &mut Write,
+    write: &Write,
 ) -> Result<Object, Failure> {
     if body["metadata"]["resourceVersion"]
         .as_str()
@@ -226,9 +227,15 @@ pub(super) fn finalize(
     {
         return Err(Failure::modified(kind, old.name()));
     }
+    let finalizers = &body["spec"]["finalizers"];
+    let names = finalizers.as_array().map_or(&[][..], Vec::as_slice);
+    if !(finalizers.is_null() || finalizers.is_array()) || !names.iter().all(Value::is_string) {
+        return Err(Failure::bad_request(
+            "spec.finalizers is not a list of names",
+        ));
+    }
     let mut new = old.value.clone();
-    new["spec"]["finalizers"] = body["spec"]["finalizers"].clone();
-    shape(kind, &mut new, Some(&old.value), write)?;
+    new["spec"] = json!({"finalizers": names});
     if write.dry_run || old.value == new {
         return Ok(Stored::new(new));
     }
@@ -260,6 +267,22 @@ fn spec_changed(kind: &Kind, old: &Value, new: &Value) -> bool {
         fields
     };
     parts(old) != parts(new)
+}
+
+/// Refuses an object that is too large to be stored.
+fn fits(object: &Value) -> Result<(), Failure> {
+    /// How much the real server's database takes in one request.
+    const LARGEST: usize = 3 * 512 * 1024;
+    // Definitions are spared: writing them out here just for their size takes too long.
+    if object["kind"] == "CustomResourceDefinition" || object.to_string().len() <= LARGEST {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            500,
+            "InternalError",
+            "etcdserver: request is too large",
+        ))
+    }
 }
 
 /// Records who manages what after a write.

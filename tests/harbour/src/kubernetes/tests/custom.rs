@@ -9,6 +9,7 @@ use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
+use super::super::install_crds;
 use super::{Harbour, parse, refusal, soon};
 
 const PATH: &str = "/apis/example.com/v1/namespaces/one/ships";
@@ -363,7 +364,8 @@ async fn a_definition_that_makes_no_sense_is_refused() {
 async fn open_definitions_stand_in_for_published_ones() {
     let harbour = Harbour::start().await;
     harbour.server.install_crds().await.unwrap();
-    harbour.server.install_crds().await.unwrap();
+    // Installing them from outside finds them there.
+    install_crds(harbour.client.clone(), None).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(harbour.client.clone());
     namespaces
         .create(
@@ -384,4 +386,50 @@ async fn open_definitions_stand_in_for_published_ones() {
         .send("PUT", &format!("{path}/r/status"), JSON, &body)
         .await;
     assert_eq!(code, 404);
+}
+
+#[tokio::test]
+async fn published_definitions_are_preferred() {
+    let specs = tempfile::tempdir().unwrap();
+    let folder = specs.path().join("crds/velero");
+    std::fs::create_dir_all(&folder).unwrap();
+    let published = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "backups.velero.io"},
+        "spec": {
+            "group": "velero.io", "scope": "Namespaced",
+            "names": {"kind": "Backup", "plural": "backups"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "description": "what it is",
+                    "properties": {"spec": {"type": "object", "properties": {"description": {"type": "string"}}}},
+                }},
+            }],
+        },
+    });
+    std::fs::write(
+        folder.join("backups.yaml"),
+        serde_saphyr::to_string(&published).unwrap(),
+    )
+    .unwrap();
+    let harbour = Harbour::start().await;
+    install_crds(harbour.client.clone(), Some(specs.path()))
+        .await
+        .unwrap();
+    let path = "/apis/velero.io/v1/namespaces/one/backups";
+    let body = |spec: Value| json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "a"}, "spec": spec});
+    let (code, _) = harbour
+        .send("POST", path, JSON, &body(json!({"description": 1})))
+        .await;
+    assert_eq!(code, 422);
+    let (code, seen) = harbour
+        .send(
+            "POST",
+            path,
+            JSON,
+            &body(json!({"description": "x", "other": 1})),
+        )
+        .await;
+    assert_eq!((code, &seen["spec"]), (201, &json!({"description": "x"})));
 }

@@ -1,8 +1,10 @@
 //! The server as its clients see it.
 
 mod applying;
+mod changes;
 mod custom;
 mod keeping;
+mod lists;
 mod objects;
 mod watches;
 

@@ -206,3 +206,47 @@ async fn a_controller_reconciles_and_reports() {
         .unwrap();
     assert_eq!(told.items[0].reason.as_deref(), Some("Seen"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_change_is_lost_among_many_writers() {
+    const WRITERS: usize = 4;
+    const TURNS: usize = 25;
+    let harbour = Harbour::start().await;
+    let api: Api<ConfigMap> = harbour.api("one");
+    let start = api
+        .create(&PostParams::default(), &config_map("a", "0"))
+        .await
+        .unwrap()
+        .resource_version()
+        .unwrap();
+    let watch = api.watch(&WatchParams::default(), &start).await.unwrap();
+    let write = |api: Api<ConfigMap>| async move {
+        for _ in 0..TURNS {
+            loop {
+                let mut object = api.get("a").await.unwrap();
+                let count = object.data.as_mut().unwrap().get_mut("key").unwrap();
+                *count = (count.parse::<usize>().unwrap() + 1).to_string();
+                match api.replace("a", &PostParams::default(), &object).await {
+                    Ok(_) => break,
+                    Err(kube::Error::Api(status)) if status.code == 409 => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    };
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| tokio::spawn(write(api.clone())))
+        .collect();
+    let told: Vec<WatchEvent<ConfigMap>> = soon(watch.take(WRITERS * TURNS).try_collect())
+        .await
+        .unwrap();
+    for (index, event) in told.into_iter().enumerate() {
+        let WatchEvent::Modified(object) = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(object.data.unwrap()["key"], (index + 1).to_string());
+    }
+    for writer in writers {
+        soon(writer).await.unwrap();
+    }
+}
