@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 /// What matters of an Argo CD Application.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // Each is one of Argo CD's own flags.
 pub struct Application {
     pub namespace: String,
     pub name: String,
@@ -76,18 +77,19 @@ impl Application {
         if self.automated && self.self_heal {
             return Err(Unquiet::SelfHeals);
         }
-        if self.operation_requested
-            || (!self.operation_phase.is_empty()
-                && !(self.operation_finished
-                    && matches!(
-                        self.operation_phase.as_str(),
-                        "Succeeded" | "Failed" | "Error"
-                    )))
-        {
+        let never_operated = self.operation_phase.is_empty();
+        let ended = self.operation_finished
+            && matches!(
+                self.operation_phase.as_str(),
+                "Succeeded" | "Failed" | "Error"
+            );
+        if self.operation_requested || !(never_operated || ended) {
             return Err(Unquiet::Operating);
         }
         if self.automated
-            && (self.operation_phase.is_empty() || self.recorded_revisions != self.revisions)
+            && (never_operated
+                || self.revisions.is_empty()
+                || self.recorded_revisions != self.revisions)
         {
             return Err(Unquiet::NeverRecorded);
         }

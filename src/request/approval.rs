@@ -30,26 +30,12 @@ pub fn standing(
     head: &str,
     now: Timestamp,
 ) -> Standing {
-    let requester = people.by_account(&spec.requester);
-    let may = |entry: &Entry| {
-        entry.reviewer && requester.is_none_or(|requester| requester.name != entry.name)
-    };
-    let mut hold = None;
-
-    for vote in &spec.votes {
-        let Some(reviewer) = people.by_account(&vote.by).filter(|entry| may(entry)) else {
-            continue;
-        };
-        match vote.verdict {
-            Verdict::Deny => {
-                return Standing::Denied(match &vote.reason {
-                    Some(reason) => format!("{} denied it: {reason}", reviewer.name),
-                    None => format!("{} denied it.", reviewer.name),
-                });
-            }
-            Verdict::Approve => {}
-        }
+    if let Some(message) = denial(spec, people) {
+        return Standing::Denied(message);
     }
+    let requester = people.by_account(&spec.requester);
+    let may = |entry: &&Entry| may_approve(spec, people, entry);
+    let mut hold = None;
 
     // The last word of each reviewer counts; a comment is no word.
     let mut last: Vec<(&Entry, &Review)> = Vec::new();
@@ -57,7 +43,7 @@ pub fn standing(
         if review.state == ReviewState::Other {
             continue;
         }
-        let Some(reviewer) = people.by_login(&review.login).filter(|entry| may(entry)) else {
+        let Some(reviewer) = people.by_login(&review.login).filter(may) else {
             continue;
         };
         last.retain(|(other, _)| other.name != reviewer.name);
@@ -76,7 +62,7 @@ pub fn standing(
     for vote in &spec.votes {
         if vote.verdict == Verdict::Approve
             && vote.digest == digest
-            && let Some(reviewer) = people.by_account(&vote.by).filter(|entry| may(entry))
+            && let Some(reviewer) = people.by_account(&vote.by).filter(may)
         {
             return Standing::Approved(Approved {
                 at: now,
@@ -116,4 +102,51 @@ pub fn standing(
         });
     }
     Standing::Open(hold)
+}
+
+/// S1: a reviewer, and not the requester, neither by name nor by GitHub login.
+pub fn may_approve(spec: &RestoreRequestSpec, people: &People, entry: &Entry) -> bool {
+    entry.reviewer
+        && people.by_account(&spec.requester).is_none_or(|requester| {
+            let same_login = match (&requester.github, &entry.github) {
+                (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+                _ => false,
+            };
+            requester.name != entry.name && !same_login
+        })
+}
+
+/// A reviewer's no in chat, in words.
+pub fn denial(spec: &RestoreRequestSpec, people: &People) -> Option<String> {
+    spec.votes
+        .iter()
+        .filter(|vote| vote.verdict == Verdict::Deny)
+        .find_map(|vote| {
+            let reviewer = people
+                .by_account(&vote.by)
+                .filter(|entry| may_approve(spec, people, entry))?;
+            Some(match &vote.reason {
+                Some(reason) => format!("{} denied it: {reason}", reviewer.name),
+                None => format!("{} denied it.", reviewer.name),
+            })
+        })
+}
+
+/// The request with nothing but the last word that a reviewer said of exactly
+/// `digest`: for the way back, of which there must be an end.
+pub fn last_word_on(
+    spec: &RestoreRequestSpec,
+    people: &People,
+    digest: &str,
+) -> RestoreRequestSpec {
+    let last = spec.votes.iter().rev().find(|vote| {
+        vote.digest == digest
+            && people
+                .by_account(&vote.by)
+                .is_some_and(|entry| may_approve(spec, people, entry))
+    });
+    RestoreRequestSpec {
+        votes: last.cloned().into_iter().collect(),
+        ..spec.clone()
+    }
 }

@@ -3,7 +3,7 @@
 //! An effect answers with a fact, and a decision may be one; [`apply`] puts it
 //! into the status. Nothing else writes there.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::resource::{
     Action, Approved, BackupRun, Checked, Choice, Clearing, Consent, Ending, LastError, Merged,
@@ -59,12 +59,19 @@ pub enum Fact {
     /// An Application was quiet and no longer is; nothing is deleted yet.
     Unsettled,
     SafetyBackup(BackupRun),
-    ClearingBegan(i64),
+    /// What was approved is what is there: `total` objects, the youngest of
+    /// them of `cutoff` by the API server's clock.
+    ClearingBegan {
+        total: i64,
+        cutoff: Timestamp,
+    },
     ClearingProgress(i64),
     SeenEmpty,
     /// Something is there again; the Restore does not exist yet.
     SeenNotEmpty,
     Restore(RestoreRun),
+    /// The Restore waits for others' to end.
+    Queued,
     Verified(Verified),
     Resumed,
     Stuck(Box<Stuck>),
@@ -79,18 +86,23 @@ pub enum Fact {
 
 /// Puts a fact that became known at `now` into the status.
 pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
-    let failed = matches!(fact, Fact::Failed { .. });
-    if !failed && !matches!(fact, Fact::Waiting(_)) {
+    // A failure is over when something succeeds; to wait or to remind is no success.
+    if !matches!(
+        fact,
+        Fact::Failed { .. } | Fact::Waiting(_) | Fact::Reminded(_)
+    ) {
         status.last_error = None;
     }
     match fact {
         Fact::Checked(checked) => status.checked = Some(*checked),
         Fact::Ended(outcome, message) => {
-            status.ending = Some(Ending {
+            status.ending.get_or_insert(Ending {
                 at: now,
                 outcome,
                 message,
             });
+            // There is nothing to choose any more; what was touched is undone.
+            status.stuck = None;
         }
         Fact::PullNotNeeded(which, record) => {
             *pull(status, which) = Some(PullRequest {
@@ -133,7 +145,10 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
                 pull.closed_at.get_or_insert(now);
             }
         }
-        Fact::Approved(approved) => status.approved = Some(approved),
+        Fact::Approved(approved) => {
+            status.approved = Some(approved);
+            status.unsettled_at = None;
+        }
         Fact::ResumeApproved(approved) => {
             if let Some(pull) = &mut status.resume {
                 pull.approved = Some(approved);
@@ -142,6 +157,12 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
         Fact::Voided(message, found) => {
             status.approved = None;
             status.voided = Some(Note { at: now, message });
+            // The tenant goes on working until the next approval: what was quiet and
+            // what was saved are seen to again.
+            unsettle(status);
+            status
+                .earlier_safety_backups
+                .extend(status.safety_backup.take());
             if let Some(found) = found {
                 status.checked = Some(*found);
             }
@@ -163,13 +184,16 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
             });
         }
         Fact::Unsettled => {
-            status.settled = None;
-            status.refreshed_for_pause.clear();
+            unsettle(status);
+            // The first time since the approval counts, so that what is quiet by
+            // turns does not go on for ever.
+            status.unsettled_at.get_or_insert(now);
         }
         Fact::SafetyBackup(run) => status.safety_backup = Some(run),
-        Fact::ClearingBegan(total) => {
+        Fact::ClearingBegan { total, cutoff } => {
             status.clearing = Some(Clearing {
-                cutoff: now,
+                began_at: now,
+                cutoff,
                 progress: Progress { done: 0, total },
                 empty_looks: 0,
                 emptied_at: None,
@@ -209,11 +233,21 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
             };
             status.restore = Some(run);
         }
+        Fact::Queued => status.queued_at = Some(now),
         Fact::Verified(verified) => status.verified = Some(verified),
         Fact::Resumed => {
             status.resumed_at.get_or_insert(now);
         }
-        Fact::Stuck(stuck) => status.stuck = Some(*stuck),
+        Fact::Stuck(mut stuck) => {
+            // An answer names the moment of its question: no two questions have the same.
+            while status.choices.iter().any(|old| old.answers == stuck.at) {
+                let Ok(later) = stuck.at.checked_add(SignedDuration::from_nanos(1)) else {
+                    break;
+                };
+                stuck.at = later;
+            }
+            status.stuck = Some(*stuck);
+        }
         Fact::Chosen(choice) => chosen(status, choice, now),
         Fact::Waiting(message) => {
             status.waiting = message.map(|message| Note { at: now, message });
@@ -235,6 +269,11 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
     }
 }
 
+fn unsettle(status: &mut RestoreStatus) {
+    status.settled = None;
+    status.refreshed_for_pause.clear();
+}
+
 fn pull(status: &mut RestoreStatus, which: Which) -> &mut Option<PullRequest> {
     match which {
         Which::Pause => &mut status.pause,
@@ -243,21 +282,43 @@ fn pull(status: &mut RestoreStatus, which: Which) -> &mut Option<PullRequest> {
 }
 
 /// A person's answer to `Stuck` takes it away and opens the way they chose.
-fn chosen(status: &mut RestoreStatus, choice: Choice, now: Timestamp) {
+fn chosen(status: &mut RestoreStatus, mut choice: Choice, now: Timestamp) {
     use super::resource::StuckReason as Reason;
     let Some(stuck) = status.stuck.take() else {
         return;
     };
     let by = choice.by.name.clone();
     match (choice.action, stuck.reason) {
-        (_, Reason::WouldPrune) => {
+        // Things as they are, deletions included: that is what the message said.
+        (Action::ResumeAsIs, Reason::WouldPrune) => {
+            let mut objects = stuck.objects;
+            if let Some(before) = status.prune_consent.take() {
+                objects.extend(before.objects);
+            }
             status.prune_consent = Some(Consent {
                 at: now,
                 by,
-                objects: stuck.objects,
+                objects,
             });
         }
-        (Action::Retry, Reason::SafetyBackupFailed) => status.safety_backup = None,
+        // Argo CD looks again at what was put into Git meanwhile.
+        (Action::Retry, Reason::WouldPrune) => status.refreshed_before_resume.clear(),
+        (Action::Retry, Reason::SafetyBackupFailed) => {
+            status
+                .earlier_safety_backups
+                .extend(status.safety_backup.take());
+        }
+        // S11: there is a Restore already, and so the clearing is over.
+        (Action::Retry, Reason::ClearingBlocked) if status.restore.is_some() => {
+            let clearing = status.clearing.get_or_insert(Clearing {
+                began_at: now,
+                cutoff: Timestamp::UNIX_EPOCH,
+                progress: Progress::default(),
+                empty_looks: 0,
+                emptied_at: None,
+            });
+            clearing.emptied_at.get_or_insert(now);
+        }
         (
             Action::Retry,
             Reason::RestoreFailed | Reason::RestorePartiallyFailed | Reason::RestoreVanished,
@@ -277,5 +338,8 @@ fn chosen(status: &mut RestoreStatus, choice: Choice, now: Timestamp) {
             });
         }
     }
+    // Deadlines count from when the answer was taken up, which may be long after
+    // it was given, and by a clock that is not the chat's.
+    choice.at = now;
     status.choices.push(choice);
 }

@@ -81,6 +81,8 @@ pub enum Keep {
     Platform(String),
     /// Controlled by an object that stays.
     OwnerStays,
+    /// Controls an object that stays and that would go with it.
+    OwnsWhatStays,
 }
 
 impl fmt::Display for Keep {
@@ -96,6 +98,7 @@ impl fmt::Display for Keep {
                 write!(f, "belongs to the platform (Application {application})")
             }
             Self::OwnerStays => f.write_str("its owner stays"),
+            Self::OwnsWhatStays => f.write_str("what it owns stays"),
         }
     }
 }
@@ -128,50 +131,118 @@ pub fn is_custom(group: &str) -> bool {
         || group.ends_with(".openshift.io"))
 }
 
-/// Says of each object what becomes of it, in the order given.
-pub fn classify(objects: &[LiveObject], ownership: &Ownership) -> Vec<Fate> {
-    let by_uid: BTreeMap<&str, usize> = objects
-        .iter()
-        .enumerate()
-        .map(|(index, object)| (object.uid.as_str(), index))
-        .collect();
-    objects
-        .iter()
-        .map(|object| {
-            // An object under a controller shares the fate of the topmost one.
-            // The number of steps is bounded, since owners could form a ring.
-            let mut top = object;
-            for _ in 0..16 {
-                let Some(owner) = top
-                    .controller
-                    .as_deref()
-                    .and_then(|uid| by_uid.get(uid))
-                    .map(|&index| &objects[index])
-                else {
-                    break;
-                };
-                top = owner;
-            }
-            match own_fate(object, ownership) {
-                Fate::Delete(_) if keeps(top, ownership) => Fate::Keep(Keep::OwnerStays),
-                fate => fate,
-            }
-        })
-        .collect()
+/// Who is deleted along with whom: by the controller's uid, or, where Kubernetes
+/// goes by name, Endpoints with their Service and a service account's secrets
+/// with the account. Deleting such a dependent by itself only has it made anew.
+struct Owners<'a> {
+    objects: &'a [LiveObject],
+    of: Vec<Option<usize>>,
 }
 
-fn keeps(object: &LiveObject, ownership: &Ownership) -> bool {
-    matches!(own_fate(object, ownership), Fate::Keep(_))
+impl<'a> Owners<'a> {
+    fn of(objects: &'a [LiveObject]) -> Self {
+        let mut by_uid = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
+        for (index, object) in objects.iter().enumerate() {
+            by_uid.insert(object.uid.as_str(), index);
+            if object.group.is_empty() {
+                by_name.insert(
+                    (
+                        object.kind.as_str(),
+                        object.namespace.as_str(),
+                        object.name.as_str(),
+                    ),
+                    index,
+                );
+            }
+        }
+        let of = objects
+            .iter()
+            .map(|object| {
+                let controller = object.controller.as_deref();
+                if let Some(&owner) = controller.and_then(|uid| by_uid.get(uid)) {
+                    return Some(owner);
+                }
+                let (kind, name) = match object.kind.as_str() {
+                    "Endpoints" if object.group.is_empty() => ("Service", object.name.as_str()),
+                    "Secret" if object.group.is_empty() => ("ServiceAccount", account_of(object)?),
+                    _ => return None,
+                };
+                by_name
+                    .get(&(kind, object.namespace.as_str(), name))
+                    .copied()
+            })
+            .collect();
+        Self { objects, of }
+    }
+
+    /// Those above an object, nearest first. Their number is bounded, since owners
+    /// could form a ring.
+    fn above(&self, index: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.of[index], |&owner| self.of[owner]).take(16)
+    }
+
+    /// It is deleted along with another object that is there.
+    fn has(&self, index: usize) -> bool {
+        self.of[index].is_some()
+    }
+}
+
+/// Says of each object what becomes of it, in the order given.
+pub fn classify(objects: &[LiveObject], ownership: &Ownership) -> Vec<Fate> {
+    fates(&Owners::of(objects), ownership)
+}
+
+fn fates(owners: &Owners<'_>, ownership: &Ownership) -> Vec<Fate> {
+    let mut fates: Vec<Fate> = owners
+        .objects
+        .iter()
+        .map(|object| own_fate(object, ownership))
+        .collect();
+    // The garbage collector would take what stays along with its owner.
+    let kept: Vec<usize> = (0..fates.len())
+        .filter(|&index| matches!(fates[index], Fate::Keep(_)))
+        .filter(|&index| fates[index] != Fate::Keep(Keep::Event))
+        .collect();
+    for owner in kept.iter().flat_map(|&index| owners.above(index)) {
+        if matches!(fates[owner], Fate::Delete(_)) {
+            fates[owner] = Fate::Keep(Keep::OwnsWhatStays);
+        }
+    }
+    // An owner that stays would make anew what it owns.
+    let below: Vec<usize> = (0..fates.len())
+        .filter(|&index| matches!(fates[index], Fate::Delete(_)))
+        .filter(|&index| {
+            owners
+                .above(index)
+                .any(|owner| matches!(fates[owner], Fate::Keep(_)))
+        })
+        .collect();
+    for index in below {
+        fates[index] = Fate::Keep(Keep::OwnerStays);
+    }
+    fates
+}
+
+fn is_everywhere(account: &str) -> bool {
+    matches!(account, "default" | "builder" | "deployer")
+}
+
+/// The service account that a secret was made for.
+fn account_of(object: &LiveObject) -> Option<&str> {
+    [
+        "kubernetes.io/service-account.name",
+        "openshift.io/internal-registry-auth-token.service-account",
+    ]
+    .iter()
+    .find_map(|key| object.annotations.get(*key))
+    .map(String::as_str)
 }
 
 fn own_fate(object: &LiveObject, ownership: &Ownership) -> Fate {
     let keep = match (object.group.as_str(), object.kind.as_str()) {
         ("" | "events.k8s.io", "Event") => Some(Keep::Event),
-        ("", "ServiceAccount")
-            if matches!(object.name.as_str(), "default" | "builder" | "deployer") =>
-        {
-            Some(Keep::EveryNamespaceHasIt)
-        }
+        ("", "ServiceAccount") if is_everywhere(&object.name) => Some(Keep::EveryNamespaceHasIt),
         ("", "ConfigMap")
             if matches!(
                 object.name.as_str(),
@@ -180,14 +251,7 @@ fn own_fate(object: &LiveObject, ownership: &Ownership) -> Fate {
         {
             Some(Keep::EveryNamespaceHasIt)
         }
-        ("", "Secret")
-            if object
-                .annotations
-                .contains_key("kubernetes.io/service-account.name")
-                || object
-                    .annotations
-                    .contains_key("openshift.io/internal-registry-auth-token.service-account") =>
-        {
+        ("", "Secret") if account_of(object).is_some_and(is_everywhere) => {
             Some(Keep::ServiceAccountSecret)
         }
         ("rbac.authorization.k8s.io", "RoleBinding") if object.name.starts_with("system:") => {
@@ -264,8 +328,9 @@ impl InventorySummary {
         let mut summary = Self::default();
         let mut custom = BTreeSet::new();
         let mut lines = Vec::new();
-        let uids: BTreeSet<&str> = objects.iter().map(|object| object.uid.as_str()).collect();
-        for (object, fate) in objects.iter().zip(classify(objects, ownership)) {
+        let owners = Owners::of(objects);
+        for (index, fate) in fates(&owners, ownership).into_iter().enumerate() {
+            let object = &objects[index];
             let key = object.kind_key();
             match fate {
                 Fate::Keep(_) => *summary.keep.entry(key).or_default() += 1,
@@ -280,11 +345,7 @@ impl InventorySummary {
                             size: object.size.clone(),
                         });
                     }
-                    let controlled = object
-                        .controller
-                        .as_deref()
-                        .is_some_and(|uid| uids.contains(uid));
-                    if !controlled {
+                    if !owners.has(index) {
                         lines.push(format!(
                             "{key}\n{}\n{}\n{}\n",
                             object.namespace, object.name, object.uid
@@ -323,6 +384,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The creation of the youngest object that would be deleted by itself, and not
+/// along with its owner: those are the ones that the digest is over.
+pub fn youngest(objects: &[LiveObject], ownership: &Ownership) -> Option<Timestamp> {
+    let owners = Owners::of(objects);
+    fates(&owners, ownership)
+        .iter()
+        .enumerate()
+        .filter(|(index, fate)| matches!(fate, Fate::Delete(_)) && !owners.has(*index))
+        .map(|(index, _)| objects[index].created)
+        .max()
+}
+
 /// How many of the objects would be deleted.
 pub fn doomed(objects: &[LiveObject], ownership: &Ownership) -> usize {
     classify(objects, ownership)
@@ -342,14 +415,16 @@ pub enum Next {
     /// Deletions are under way; wait for these.
     Terminating(Vec<String>),
     /// These may not be deleted: they are of a kind that nobody approved, or
-    /// appeared after the clearing began.
+    /// appeared after the approval.
     Foreign(Vec<String>),
 }
 
 /// Picks the next batch of at most `size` objects (S4, S6).
 ///
-/// `approved` is the inventory that the approval is bound to. An object under a
-/// controller that is itself being deleted is left to the garbage collector.
+/// `approved` is the inventory that the approval is bound to, `cutoff` the
+/// creation of its youngest object: what is younger was not approved. An object
+/// that is deleted along with its owner is left to the garbage collector; if its
+/// owner is gone already it is waited for, unless it is old enough to be deleted.
 pub fn next_batch(
     objects: &[LiveObject],
     ownership: &Ownership,
@@ -357,58 +432,81 @@ pub fn next_batch(
     cutoff: Timestamp,
     size: usize,
 ) -> Next {
-    let live: BTreeSet<&str> = objects.iter().map(|object| object.uid.as_str()).collect();
-    let mut doomed: Vec<(Stage, &LiveObject)> = objects
+    let owners = Owners::of(objects);
+    let fates = fates(&owners, ownership);
+    let mut stages: Vec<Option<Stage>> = fates
         .iter()
-        .zip(classify(objects, ownership))
-        .filter_map(|(object, fate)| match fate {
-            Fate::Delete(stage) => Some((stage, object)),
+        .map(|fate| match fate {
+            Fate::Delete(stage) => Some(*stage),
             Fate::Keep(_) => None,
         })
         .collect();
-    doomed.sort_by_key(|(stage, _)| *stage);
-    let controlled = |object: &LiveObject| {
-        object
-            .controller
-            .as_deref()
-            .is_some_and(|uid| live.contains(uid))
+    // What keeps pods alive, be it through others, goes no later than workloads:
+    // claims wait for their pods, and pods for their owner.
+    for (index, fate) in fates.iter().enumerate() {
+        if matches!(fate, Fate::Delete(stage) if *stage <= Stage::Pods) {
+            for owner in owners.above(index) {
+                stages[owner] = stages[owner].map(|stage| stage.min(Stage::Workloads));
+            }
+        }
+    }
+    let doomed: Vec<(Stage, usize)> = stages
+        .iter()
+        .enumerate()
+        .filter_map(|(index, stage)| stage.map(|stage| (stage, index)))
+        .collect();
+    let own: Vec<(Stage, &LiveObject)> = doomed
+        .iter()
+        .filter(|(_, index)| !owners.has(*index))
+        .map(|&(stage, index)| (stage, &objects[index]))
+        .collect();
+    let is_approved = |object: &LiveObject| {
+        object.created <= cutoff && approved.delete.contains_key(&object.kind_key())
     };
-    let foreign: Vec<String> = doomed
+    let foreign: Vec<String> = own
         .iter()
         .filter(|(_, object)| {
-            !controlled(object)
-                && !object.terminating
-                && (object.created > cutoff || !approved.delete.contains_key(&object.kind_key()))
+            !object.terminating && object.controller.is_none() && !is_approved(object)
         })
         .map(|(_, object)| object.to_string())
         .collect();
     if !foreign.is_empty() {
         return Next::Foreign(foreign);
     }
-    let Some((first, _)) = doomed.first() else {
-        return Next::Empty;
+    let Some(first) = own.iter().map(|(stage, _)| *stage).min() else {
+        // Owners in a ring, if anything: they are waited for, and a person is told.
+        return if doomed.is_empty() {
+            Next::Empty
+        } else {
+            Next::Terminating(
+                doomed
+                    .iter()
+                    .map(|&(_, index)| in_words(&objects[index]))
+                    .collect(),
+            )
+        };
     };
-    let stage: Vec<&LiveObject> = doomed
-        .iter()
-        .take_while(|(stage, _)| stage == first)
-        .map(|(_, object)| *object)
-        .collect();
-    let batch: Vec<LiveObject> = stage
-        .iter()
-        .filter(|object| !object.terminating && !controlled(object))
-        .take(size)
-        .map(|object| (*object).clone())
+    let stage = || {
+        own.iter()
+            .filter(|(stage, _)| *stage == first)
+            .map(|(_, object)| *object)
+    };
+    let batch: Vec<LiveObject> = stage()
+        .filter(|object| !object.terminating && is_approved(object))
+        .take(size.max(1))
+        .cloned()
         .collect();
     if batch.is_empty() {
-        let waiting = stage.iter().map(|object| {
-            if object.finalizers.is_empty() {
-                object.to_string()
-            } else {
-                format!("{object} (finalizer {})", object.finalizers.join(", "))
-            }
-        });
-        Next::Terminating(waiting.collect())
+        Next::Terminating(stage().map(in_words).collect())
     } else {
         Next::Delete(batch)
+    }
+}
+
+fn in_words(object: &LiveObject) -> String {
+    if object.finalizers.is_empty() {
+        object.to_string()
+    } else {
+        format!("{object} (finalizer {})", object.finalizers.join(", "))
     }
 }

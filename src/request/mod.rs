@@ -33,7 +33,9 @@ pub use resource::{
 use sha2::{Digest, Sha256};
 
 /// What an approval is bound to (S2): the request, its backup, its inventory,
-/// and the head of its pull request. 64 hexadecimal digits.
+/// and the head of its pull request; once the resume is open, of that one too,
+/// so that the approval of the restore is none of the way back. 64 hexadecimal
+/// digits.
 pub fn digest(uid: &str, spec: &RestoreRequestSpec, status: &RestoreStatus) -> String {
     let checked = status.checked.as_ref();
     let mut hash = Sha256::new();
@@ -55,6 +57,10 @@ pub fn digest(uid: &str, spec: &RestoreRequestSpec, status: &RestoreStatus) -> S
         .as_ref()
         .and_then(|pull| pull.opened.as_ref())
         .map_or("", |opened| opened.head_sha.as_str()));
+    if let Some(resume) = status.resume.as_ref().and_then(|pull| pull.opened.as_ref()) {
+        add("resume");
+        add(&resume.head_sha);
+    }
     inventory::hex(&hash.finalize())
 }
 
@@ -85,6 +91,11 @@ pub mod names {
     /// The safety backup; `round` rises each time it is taken anew.
     pub fn safety_backup(uid: &str, round: usize) -> String {
         format!("refloat-{}-safety-{}", short_uid(uid), round + 1)
+    }
+
+    /// True for the name of any request's safety backup.
+    pub fn is_safety_backup(name: &str) -> bool {
+        name.starts_with("refloat-") && name.contains("-safety-")
     }
 
     /// The Restore; `round` rises each time it is tried again.

@@ -130,11 +130,12 @@ pub fn phase(status: &RestoreStatus) -> Phase {
     if let Some(ending) = &status.ending {
         // What was touched is undone first: an open pull request is closed, and
         // self-heal that was turned off comes back (L1).
-        let tidy = !status.self_heal_is_off()
-            && !status
-                .pause
-                .as_ref()
-                .is_some_and(super::resource::PullRequest::is_open);
+        let tidy = match &status.pause {
+            Some(pause) => !status.self_heal_is_off() && !pause.is_open(),
+            // From the check on, a pull request may have been opened whose answer
+            // was lost: it is looked for once.
+            None => status.checked.is_none() || status.resumed_at.is_some(),
+        };
         return if tidy {
             ending.outcome.into()
         } else {
@@ -147,34 +148,34 @@ pub fn phase(status: &RestoreStatus) -> Phase {
     if status.approved.is_none() {
         return Phase::AwaitingApproval;
     }
-    if !status
+    if status
         .pause
         .as_ref()
-        .is_some_and(|pull| pull.opened.is_none() || pull.merged.is_some())
+        .is_none_or(|pull| pull.opened.is_some() && pull.merged.is_none())
     {
         return Phase::Pausing;
     }
     if status.settled.is_none() {
         return Phase::Settling;
     }
-    if !status
+    if status
         .safety_backup
         .as_ref()
-        .is_some_and(|backup| backup.completed_at.is_some())
+        .is_none_or(|backup| backup.completed_at.is_none())
     {
         return Phase::Protecting;
     }
-    if !status
+    if status
         .clearing
         .as_ref()
-        .is_some_and(|clearing| clearing.emptied_at.is_some())
+        .is_none_or(|clearing| clearing.emptied_at.is_none())
     {
         return Phase::Clearing;
     }
-    if !status
+    if status
         .restore
         .as_ref()
-        .is_some_and(|restore| restore.ended_at.is_some() && restore.phase == "Completed")
+        .is_none_or(|restore| restore.ended_at.is_none() || restore.phase != "Completed")
     {
         return Phase::Restoring;
     }

@@ -162,7 +162,7 @@ pub fn check(
         ),
     );
 
-    if let Some(holder) = holder(spec, survey, terms) {
+    if let Some(holder) = holder(spec, survey, order, terms) {
         return Err(holder);
     }
     passed(
@@ -281,6 +281,13 @@ fn namespaces(
     order: &OrderView,
     terms: &Terms<'_>,
 ) -> Result<(), String> {
+    if spec.namespaces.is_empty() {
+        return Err(format!(
+            "The request names no namespace: the order of {} names {}.",
+            spec.tenant,
+            list(&order.namespaces)
+        ));
+    }
     for namespace in &spec.namespaces {
         if is_protected(namespace, terms.own_namespace) {
             return Err(format!(
@@ -316,14 +323,29 @@ fn namespaces(
     Ok(())
 }
 
-/// Who else holds one of the namespaces (S7). Of two requests that are both
+/// Who else holds one of the namespaces (S7), or another one of the same tenant:
+/// self-heal is one flag for the whole tenant, and the request that ends first
+/// would turn it on under the other's clearing. Of two requests that are both
 /// being checked, the older goes first; one that is past its checks stays.
-fn holder(spec: &RestoreRequestSpec, survey: &Survey, terms: &Terms<'_>) -> Option<String> {
+fn holder(
+    spec: &RestoreRequestSpec,
+    survey: &Survey,
+    order: &OrderView,
+    terms: &Terms<'_>,
+) -> Option<String> {
     survey.others.iter().find_map(|other| {
         let shared = spec
             .namespaces
             .iter()
-            .find(|namespace| other.namespaces.contains(namespace))?;
+            .find(|namespace| other.namespaces.contains(namespace))
+            .cloned()
+            .or_else(|| {
+                let theirs = other
+                    .namespaces
+                    .iter()
+                    .find(|namespace| order.namespaces.contains(namespace))?;
+                Some(format!("{theirs}, of the same tenant,"))
+            })?;
         let goes_first = other.phase != Phase::Checking
             || (other.created, other.uid.as_str()) < (terms.created, terms.uid);
         (goes_first && !other.phase.is_over()).then(|| {
@@ -374,8 +396,11 @@ fn choose<'a>(
         .collect();
     let usable = |backup: &Backup| usable(backup, survey, terms, now);
     let by_start = |backup: &&&Backup| backup.started_at;
+    // A safety backup holds what somebody wanted to be rid of: only its name means it.
+    let unnamed = |backup: &&&Backup| !super::names::is_safety_backup(&backup.name);
     let latest_usable = mine
         .iter()
+        .filter(unnamed)
         .filter(|backup| usable(backup).is_ok())
         .max_by_key(by_start);
     let instead = latest_usable.map_or_else(
@@ -447,7 +472,8 @@ fn choose<'a>(
                 .map_err(|error| format!("The day {day:?} is not understood: {error}"))
         })
         .transpose()?;
-    let today = now.to_zoned(terms.time_zone.clone()).date();
+    // "Yesterday" is said on the day of the request, whenever it is checked.
+    let today = terms.created.to_zoned(terms.time_zone.clone()).date();
     let on_day = |backup: &Backup| {
         let Some(at) = backup.started_at else {
             return false;
@@ -464,6 +490,7 @@ fn choose<'a>(
     };
     let named: Vec<&&Backup> = mine
         .iter()
+        .filter(unnamed)
         .filter(|backup| of_schedule(backup) && on_day(backup))
         .collect();
     if let Some(best) = named
@@ -544,6 +571,7 @@ fn usable(
 }
 
 fn applications_in_words(deploying: &[&Application]) -> String {
+    use fmt::Write as _;
     let (reached, own): (Vec<&&Application>, Vec<&&Application>) = deploying
         .iter()
         .partition(|application| application.generated);
@@ -556,11 +584,13 @@ fn applications_in_words(deploying: &[&Application]) -> String {
     );
     for application in own {
         if application.automated && application.self_heal {
-            words.push_str(&format!(
+            // Writing to a String cannot fail.
+            let _ = write!(
+                words,
                 "; {} still heals, and the order does not reach it: its manifests are in {}",
                 application.key(),
                 application.source
-            ));
+            );
         }
     }
     words

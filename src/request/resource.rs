@@ -3,6 +3,9 @@
 //! `status` holds facts only. The phase is derived from them by
 //! [`super::phase::phase`] and stored nowhere; conditions are published from it.
 
+#![allow(unreachable_pub)] // The derive of the schema makes an item that is meant for itself only.
+#![allow(clippy::duplicated_attributes)] // Columns of one type are no duplicates.
+
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -193,12 +196,22 @@ pub struct RestoreStatus {
     pub refreshed_for_pause: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Settled>,
+    /// The first time since the approval that what had been quiet no longer was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_backup: Option<BackupRun>,
+    /// Safety backups that failed, or that an approval which became void made
+    /// too old; see [`Self::safety_round`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_safety_backups: Vec<BackupRun>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clearing: Option<Clearing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreRun>,
+    /// When it was last written down that the Restore waits for others' to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
     /// Restores of this request that ended badly and were tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_restores: Vec<RestoreRun>,
@@ -376,7 +389,9 @@ pub struct Progress {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Clearing {
-    /// The moment it began; nothing younger is ever deleted.
+    pub began_at: Timestamp,
+    /// The creation of the youngest approved object, by the API server's clock;
+    /// nothing younger is ever deleted.
     pub cutoff: Timestamp,
     /// How many objects there were, and how many of them are gone.
     pub progress: Progress,
@@ -451,7 +466,7 @@ pub struct Stuck {
     pub at: Timestamp,
     pub reason: StuckReason,
     pub message: String,
-    /// What the person would consent to by going on, one name an entry.
+    /// What the person would consent to by leaving things as they are, one name an entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<String>,
 }
@@ -516,6 +531,11 @@ impl RestoreStatus {
     /// comes too late.
     pub fn clearing_began(&self) -> bool {
         self.clearing.is_some()
+    }
+
+    /// How often the safety backup was taken before; part of its name.
+    pub fn safety_round(&self) -> usize {
+        self.earlier_safety_backups.len()
     }
 
     /// When the person last answered `Stuck`; deadlines count from there.
