@@ -186,7 +186,7 @@ impl Editor<'_> {
         Ok(())
     }
 
-    /// Writes new entries into the mapping at `place`. In flow style they always come first.
+    /// Writes new entries into the mapping at `place`.
     pub(super) fn insert(
         &mut self,
         place: &Place<'_>,
@@ -203,9 +203,16 @@ impl Editor<'_> {
         if *flow {
             let brace = place.node.start + 1;
             let flow = NewEntry::flows(&new);
-            match entries.first() {
-                None => self.replace(brace..brace, flow),
-                Some(first) => {
+            let last = entries.last().filter(|_| to == Where::Last);
+            // Behind an empty value without a colon nothing can follow safely.
+            let end = last.and_then(|last| Some(last.end().max(self.colon(last)?)));
+            match (entries.first(), end) {
+                (None, _) => self.replace(brace..brace, flow),
+                (Some(_), Some(end)) => {
+                    first = entries.len();
+                    self.replace(end..end, format!(", {flow}"));
+                }
+                (Some(first), None) => {
                     let between = text.text.get(brace..first.key.start).unwrap_or("?");
                     let blank = between.trim().is_empty();
                     let at = if blank { first.key.start } else { brace };

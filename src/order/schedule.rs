@@ -155,7 +155,7 @@ pub fn schedule_add(
         }
         match editor.child(&backup, "backuplabel")? {
             None => missing.push(label),
-            Some(place) if order.backup.backuplabel.as_deref().unwrap_or("").is_empty() => {
+            Some(place) if !order.backup.is_labelled() => {
                 editor.set(
                     &place,
                     &quote(DEFAULT_BACKUPLABEL),
