@@ -228,7 +228,7 @@ impl Editor<'_> {
                 (Where::First, Some(entry)) => text.line_of(entry.key.start),
                 (Where::Last, _) | (_, None) => {
                     first = entries.len();
-                    self.end_of(place.node)
+                    self.end_of(place.node, &place.keys)?
                 }
             };
             self.insert_after(line, &lines);
@@ -327,19 +327,18 @@ impl Editor<'_> {
         member: std::ops::Range<usize>,
         next: Option<usize>,
     ) -> std::ops::Range<usize> {
-        match (previous, next) {
-            (_, Some(next)) => member.start..next,
-            (Some(previous), None) => previous..member.end,
-            (None, None) => {
-                let after = self.source.text().text.get(member.end..).unwrap_or("");
-                let blank = after.len() - after.trim_start_matches(' ').len();
-                let comma = if after[blank..].starts_with(',') {
-                    blank + 1
-                } else {
-                    0
-                };
-                member.start..member.end + comma
+        let after = self.source.text().text.get(member.end..).unwrap_or("");
+        let blank = after.len() - after.trim_start_matches(' ').len();
+        let comma = after[blank..].strip_prefix(',');
+        match (previous, next, comma) {
+            (Some(previous), None, _) => previous..member.end,
+            // One space goes with the comma, as it came with it.
+            (_, Some(_), Some(rest)) => {
+                member.start..member.end + blank + 1 + usize::from(rest.starts_with(' '))
             }
+            (None, None, Some(_)) => member.start..member.end + blank + 1,
+            (None, None, None) => member,
+            (_, Some(next), None) => member.start..next,
         }
     }
 }

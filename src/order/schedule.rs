@@ -343,7 +343,7 @@ fn append(
                 }
             }
             let lines = indented(&NewEntry::item(&item, offset), column);
-            editor.insert_after(editor.last_line(last), &lines);
+            editor.insert_after(editor.room_after(last, &place.keys)?, &lines);
         }
         _ if place.in_flow => {
             let list = format!("[{}]", braces(&item));
