@@ -7,7 +7,7 @@ use super::proof::Change;
 use super::read::is_merge;
 use super::source::Source;
 use super::splice::Splice;
-use super::tree::{Entry, Kind, Node};
+use super::tree::{Entry, Kind, Node, Style};
 
 /// A node of the values that an edit may change.
 #[derive(Debug, Clone)]
@@ -202,13 +202,12 @@ impl<'s> Editor<'s> {
         let Kind::Mapping { entries, .. } = &self.source.values().kind else {
             return 2;
         };
-        let text = self.source.text();
         entries
             .iter()
             .filter(|entry| matches!(entry.value.kind, Kind::Mapping { flow: false, .. }))
             .find_map(|entry| {
-                let inner = text.column(entry.value.start);
-                inner.checked_sub(text.column(entry.key.start))
+                let inner = self.column(&entry.value);
+                inner.checked_sub(self.key_column(entry))
             })
             .filter(|step| (1..=16).contains(step))
             .unwrap_or(2)
@@ -217,34 +216,33 @@ impl<'s> Editor<'s> {
     /// The column of the keys of a block mapping.
     pub(super) fn column(&self, mapping: &Node) -> usize {
         match &mapping.kind {
-            Kind::Mapping { entries, .. } => entries
-                .first()
-                .map_or(0, |entry| self.source.text().column(entry.key.start)),
-            _ => 0,
+            Kind::Mapping { entries, .. } => {
+                entries.first().map_or(0, |entry| self.key_column(entry))
+            }
+            Kind::Scalar { .. } | Kind::Sequence { .. } | Kind::Alias(_) => 0,
+        }
+    }
+
+    /// The column of a key, or of the `?` before it.
+    fn key_column(&self, entry: &Entry) -> usize {
+        let text = self.source.text();
+        let column = text.column(entry.key.start);
+        let start = entry.key.start - column;
+        let before = text
+            .text
+            .get(start..entry.key.start)
+            .unwrap_or("")
+            .trim_end();
+        match before.strip_suffix('?') {
+            Some(before) => before.len(),
+            None => column,
         }
     }
 
     /// The last line with content of a node. Blank lines that a block scalar keeps are content.
     pub(super) fn last_line(&self, node: &Node) -> usize {
         let text = self.source.text();
-        let mut last = node;
-        loop {
-            last = match &last.kind {
-                Kind::Mapping {
-                    flow: false,
-                    entries,
-                } => match entries.last() {
-                    Some(entry) if entry.value.is_empty() => &entry.key,
-                    Some(entry) => &entry.value,
-                    None => break,
-                },
-                Kind::Sequence { flow: false, items } => match items.last() {
-                    Some(item) => item,
-                    None => break,
-                },
-                _ => break,
-            };
-        }
+        let last = last_member(node);
         let before = text.text.get(..last.end).unwrap_or("");
         let keeps = matches!(&last.kind, Kind::Scalar { text, .. } if text.ends_with("\n\n") || text == "\n");
         let end = if keeps {
@@ -253,6 +251,21 @@ impl<'s> Editor<'s> {
             before.trim_end().len()
         };
         text.line_of(end.saturating_sub(1))
+    }
+
+    /// The last line of a node, after which lines can be put. Not so behind a block scalar that the file
+    /// ends in without a line end: the line end would become part of its text.
+    pub(super) fn room_after(&self, node: &Node, keys: &str) -> Result<usize, Fault> {
+        let line = self.last_line(node);
+        let last = last_member(node);
+        let block = matches!(last.scalar(), Some((_, Style::Literal | Style::Folded)));
+        let file = &self.source.file;
+        let ended = file.line(self.source.file_line(line)).ends_with('\n');
+        if block && !ended {
+            let words = "the file ends in a text without a line end, which must not get one; end the file with a line end first";
+            return Err(self.source.fault(last.start, keys, words));
+        }
+        Ok(line)
     }
 
     /// Is there nothing but spaces and a comment after byte `at` in its line?
@@ -268,9 +281,9 @@ impl<'s> Editor<'s> {
     }
 
     /// The last line that belongs to a block mapping, comments below its last key included.
-    pub(super) fn end_of(&self, mapping: &Node) -> usize {
+    pub(super) fn end_of(&self, mapping: &Node, keys: &str) -> Result<usize, Fault> {
         let text = self.source.text();
-        let mut line = self.last_line(mapping);
+        let mut line = self.room_after(mapping, keys)?;
         let column = self.column(mapping);
         while line + 1 < text.lines() {
             let next = text.line(line + 1);
@@ -280,6 +293,29 @@ impl<'s> Editor<'s> {
             }
             line += 1;
         }
-        line
+        Ok(line)
     }
+}
+
+/// The last scalar, alias or flow collection in a node that is written in block style.
+fn last_member(node: &Node) -> &Node {
+    let mut last = node;
+    loop {
+        last = match &last.kind {
+            Kind::Mapping {
+                flow: false,
+                entries,
+            } => match entries.last() {
+                Some(entry) if entry.value.is_empty() => &entry.key,
+                Some(entry) => &entry.value,
+                None => break,
+            },
+            Kind::Sequence { flow: false, items } => match items.last() {
+                Some(item) => item,
+                None => break,
+            },
+            _ => break,
+        };
+    }
+    last
 }

@@ -186,7 +186,7 @@ impl Editor<'_> {
         Ok(())
     }
 
-    /// Writes new entries into the mapping at `place`. In flow style they always come first.
+    /// Writes new entries into the mapping at `place`.
     pub(super) fn insert(
         &mut self,
         place: &Place<'_>,
@@ -203,9 +203,16 @@ impl Editor<'_> {
         if *flow {
             let brace = place.node.start + 1;
             let flow = NewEntry::flows(&new);
-            match entries.first() {
-                None => self.replace(brace..brace, flow),
-                Some(first) => {
+            let last = entries.last().filter(|_| to == Where::Last);
+            // Behind an empty value without a colon nothing can follow safely.
+            let end = last.and_then(|last| Some(last.end().max(self.colon(last)?)));
+            match (entries.first(), end) {
+                (None, _) => self.replace(brace..brace, flow),
+                (Some(_), Some(end)) => {
+                    first = entries.len();
+                    self.replace(end..end, format!(", {flow}"));
+                }
+                (Some(first), None) => {
                     let between = text.text.get(brace..first.key.start).unwrap_or("?");
                     let blank = between.trim().is_empty();
                     let at = if blank { first.key.start } else { brace };
@@ -221,7 +228,7 @@ impl Editor<'_> {
                 (Where::First, Some(entry)) => text.line_of(entry.key.start),
                 (Where::Last, _) | (_, None) => {
                     first = entries.len();
-                    self.end_of(place.node)
+                    self.end_of(place.node, &place.keys)?
                 }
             };
             self.insert_after(line, &lines);
@@ -320,19 +327,18 @@ impl Editor<'_> {
         member: std::ops::Range<usize>,
         next: Option<usize>,
     ) -> std::ops::Range<usize> {
-        match (previous, next) {
-            (_, Some(next)) => member.start..next,
-            (Some(previous), None) => previous..member.end,
-            (None, None) => {
-                let after = self.source.text().text.get(member.end..).unwrap_or("");
-                let blank = after.len() - after.trim_start_matches(' ').len();
-                let comma = if after[blank..].starts_with(',') {
-                    blank + 1
-                } else {
-                    0
-                };
-                member.start..member.end + comma
+        let after = self.source.text().text.get(member.end..).unwrap_or("");
+        let blank = after.len() - after.trim_start_matches(' ').len();
+        let comma = after[blank..].strip_prefix(',');
+        match (previous, next, comma) {
+            (Some(previous), None, _) => previous..member.end,
+            // One space goes with the comma, as it came with it.
+            (_, Some(_), Some(rest)) => {
+                member.start..member.end + blank + 1 + usize::from(rest.starts_with(' '))
             }
+            (None, None, Some(_)) => member.start..member.end + blank + 1,
+            (None, None, None) => member,
+            (_, Some(next), None) => member.start..next,
         }
     }
 }

@@ -140,11 +140,12 @@ pub struct Backup {
 impl Backup {
     /// Are backups taken at all, once there is a schedule?
     pub fn is_active(&self) -> bool {
-        let labelled = self
-            .backuplabel
-            .as_deref()
-            .is_some_and(|label| !label.trim().is_empty());
-        self.take_backup.value && labelled
+        self.take_backup.value && self.is_labelled()
+    }
+
+    fn is_labelled(&self) -> bool {
+        let label = self.backuplabel.as_deref();
+        label.is_some_and(|label| !label.trim().is_empty())
     }
 }
 

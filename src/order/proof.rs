@@ -36,9 +36,10 @@ pub(super) fn prove(
         before.file_fault(at, "values", &words).into()
     };
     let edited = Source::parse(after).map_err(|error| {
-        let Fault { line, words, .. } = &error.faults()[0];
+        let first = error.faults().first().map(Fault::to_string);
         refuse(&format!(
-            "its result could not be read: line {line}: {words}"
+            "its result could not be read: {}",
+            first.unwrap_or_default()
         ))
     })?;
     if before.form != edited.form || before.mark != edited.mark || before.place != edited.place {

@@ -120,6 +120,14 @@ impl<'s> Reader<'s> {
         self.faults.push(self.source.fault(at.start, path, words));
     }
 
+    /// A fault of a value: it points at the value where that is on its key's line, else at the key.
+    fn wrong(&mut self, found: Found<'s>, path: &str, words: impl Into<String>) {
+        let text = self.source.text();
+        let beside = text.line_of(found.key.start) == text.line_of(found.value.start)
+            && found.value.start > found.key.start;
+        self.fault(if beside { found.value } else { found.key }, path, words);
+    }
+
     /// The value of `name` in `mapping`; `None` when it is absent or empty.
     fn get(&mut self, mapping: &'s Node, name: &str, path: &str) -> Option<Found<'s>> {
         let entry = self.anchors.get(mapping, name, 4)?;
@@ -129,7 +137,8 @@ impl<'s> Reader<'s> {
         }
         if let Some(tag) = &value.tag {
             let words = format!("has the tag `{tag}`; write it without one");
-            self.fault(&entry.key, path, words);
+            let key = &entry.key;
+            self.wrong(Found { key, value }, path, words);
             return None;
         }
         Some(Found {
@@ -144,7 +153,7 @@ impl<'s> Reader<'s> {
             return Some(found.value);
         }
         let words = format!("must be a mapping, is {}", found.value.describe());
-        self.fault(found.key, path, words);
+        self.wrong(found, path, words);
         None
     }
 
@@ -156,7 +165,7 @@ impl<'s> Reader<'s> {
             return items;
         }
         let words = format!("must be a list, is {}", found.value.describe());
-        self.fault(found.key, path, words);
+        self.wrong(found, path, words);
         &[]
     }
 
@@ -168,13 +177,13 @@ impl<'s> Reader<'s> {
                     "must be a text, is `{}`: put it in quotes",
                     text.escape_debug()
                 );
-                self.fault(found.key, path, words);
+                self.wrong(found, path, words);
                 None
             }
             Some((text, _)) => Some((text.to_owned(), found.value)),
             None => {
                 let words = format!("must be a text, is {}", found.value.describe());
-                self.fault(found.key, path, words);
+                self.wrong(found, path, words);
                 None
             }
         }
@@ -201,7 +210,7 @@ impl<'s> Reader<'s> {
             },
             _ => {
                 let words = format!("must be true or false, is {}", found.value.describe());
-                self.fault(found.key, path, words);
+                self.wrong(found, path, words);
                 absent
             }
         }

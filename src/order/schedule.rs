@@ -155,7 +155,7 @@ pub fn schedule_add(
         }
         match editor.child(&backup, "backuplabel")? {
             None => missing.push(label),
-            Some(place) if order.backup.backuplabel.as_deref().unwrap_or("").is_empty() => {
+            Some(place) if !order.backup.is_labelled() => {
                 editor.set(
                     &place,
                     &quote(DEFAULT_BACKUPLABEL),
@@ -343,7 +343,7 @@ fn append(
                 }
             }
             let lines = indented(&NewEntry::item(&item, offset), column);
-            editor.insert_after(editor.last_line(last), &lines);
+            editor.insert_after(editor.room_after(last, &place.keys)?, &lines);
         }
         _ if place.in_flow => {
             let list = format!("[{}]", braces(&item));

@@ -69,6 +69,8 @@ pub(super) struct Source {
     pub(super) documents: Vec<Node>,
     /// Which document holds the order, and which entry of it is `values`.
     pub(super) place: (usize, usize),
+    /// That entry.
+    entry: Entry,
     /// In the block form: the text inside the scalar, and its documents.
     inner: Option<Inner>,
 }
@@ -100,16 +102,17 @@ impl Source {
             let path = join(&broken.path);
             fault_at(&file, broken.at, &path, &broken.words)
         })?;
-        let place = find_values(&file, &documents)?;
+        let (place, entry) = find_values(&file, &documents)?;
         let mut source = Self {
             file,
             mark,
             form: Form::Nested,
             documents,
             place,
+            entry,
             inner: None,
         };
-        let entry = source.values_entry();
+        let entry = &source.entry;
         match &entry.value.kind {
             Kind::Mapping { .. } => {}
             Kind::Scalar {
@@ -157,10 +160,7 @@ impl Source {
 
     /// The entry `values` of the file.
     pub(super) fn values_entry(&self) -> &Entry {
-        match self.documents.get(self.place.0).map(|node| &node.kind) {
-            Some(Kind::Mapping { entries, .. }) => &entries[self.place.1],
-            _ => unreachable!("`find_values` found it in a mapping"),
-        }
+        &self.entry
     }
 
     /// The mapping of the order's values, or whatever stands in its place.
@@ -236,6 +236,11 @@ impl Inner {
     /// Takes the indentation away, line by line, and proves that this is what the parser read.
     fn of(file: &Text, entry: &Entry, value: &str) -> Result<Self, Fault> {
         let refuse = |words: &str| fault_at(file, entry.key.start, "values", words);
+        let Some((sample, sample_text)) =
+            value.lines().enumerate().find(|(_, line)| !line.is_empty())
+        else {
+            return Err(refuse("the block scalar holds nothing"));
+        };
         let between = file
             .text
             .get(entry.key.end..entry.value.start)
@@ -244,11 +249,7 @@ impl Inner {
             return Err(refuse("the `|` of the block scalar was not found"));
         };
         let first = file.line_of(entry.key.end + bar) + 1;
-        let Some(sample) = value.lines().position(|line| !line.is_empty()) else {
-            return Err(refuse("the block scalar holds nothing"));
-        };
         let raw = |index: usize| file.line(first + index).trim_end_matches(['\r', '\n']);
-        let sample_text = value.lines().nth(sample).unwrap_or("");
         let indent = raw(sample).len().saturating_sub(sample_text.len());
         let mut text = String::with_capacity(value.len());
         for (index, line) in value.lines().enumerate() {
@@ -342,23 +343,23 @@ fn forbidden(text: &str) -> Option<(usize, &'static str)> {
 }
 
 /// Which document has the key `values`, and as which entry.
-fn find_values(file: &Text, documents: &[Node]) -> Result<(usize, usize), Fault> {
+fn find_values(file: &Text, documents: &[Node]) -> Result<((usize, usize), Entry), Fault> {
     let mut found = None;
     for (document, node) in documents.iter().enumerate() {
         let Kind::Mapping { entries, .. } = &node.kind else {
             continue;
         };
-        let Some(entry) = entries
-            .iter()
-            .position(|entry| entry.name() == Some("values"))
-        else {
+        let mut entries = entries.iter().enumerate();
+        let Some((index, entry)) = entries.find(|(_, entry)| entry.name() == Some("values")) else {
             continue;
         };
         if found.is_some() {
             let words = "a second document of the file has `values` too; which one is the order cannot be told";
-            return Err(fault_at(file, entries[entry].key.start, "values", words));
+            return Err(fault_at(file, entry.key.start, "values", words));
         }
-        found = Some((document, entry));
+        found = Some(((document, index), entry));
     }
-    found.ok_or_else(|| fault_at(file, 0, "", "no key `values`: this is not a tenant order"))
+    let missing = || fault_at(file, 0, "", "no key `values`: this is not a tenant order");
+    let (place, entry) = found.ok_or_else(missing)?;
+    Ok((place, entry.clone()))
 }

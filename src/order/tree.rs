@@ -10,6 +10,8 @@ use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 /// How deep block collections, and flow collections, may be nested.
 const DEPTH: usize = 64;
 
+const TAB: &str = "a tab is used as indentation; use spaces";
+
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -171,7 +173,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Broken> {
             }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(text.len());
-                return Err(builder.broken(at, &format!("not valid YAML: {}", error.info())));
+                let words = if builder.tab_leads(at) {
+                    TAB.to_owned()
+                } else {
+                    format!("not valid YAML: {}", error.info())
+                };
+                return Err(builder.broken(at, &words));
             }
         }
     }
@@ -305,7 +312,7 @@ impl Builder<'_> {
                         );
                     }
                     if !flow && self.indented_by_tab(at) {
-                        return Err(self.broken(at, "a tab is used as indentation; use spaces"));
+                        return Err(self.broken(at, TAB));
                     }
                 }
             }
@@ -314,9 +321,20 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn indented_by_tab(&self, at: usize) -> bool {
+    /// What stands before `at` in its line.
+    fn before(&self, at: usize) -> &str {
         let before = self.text.get(..at).unwrap_or("");
-        let line = &before[before.rfind('\n').map_or(0, |newline| newline + 1)..];
-        line.trim_start_matches(['-', '?', ' ']).starts_with('\t')
+        &before[before.rfind('\n').map_or(0, |newline| newline + 1)..]
+    }
+
+    fn indented_by_tab(&self, at: usize) -> bool {
+        let lead = self.before(at).trim_start_matches(['-', '?', ' ']);
+        lead.starts_with('\t')
+    }
+
+    /// Is there nothing but white space before `at`, and a tab in it?
+    fn tab_leads(&self, at: usize) -> bool {
+        let before = self.before(at);
+        before.contains('\t') && before.trim_matches([' ', '\t']).is_empty()
     }
 }
