@@ -2,19 +2,69 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use kube::CustomResourceExt as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::chat::desk::{Desk, OrderLookup};
+use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
 use crate::controller;
 use crate::effects::Clients;
+use crate::effects::github::{Found, Github};
 use crate::request::RestoreRequest;
 
-/// Runs Refloat until `stop`; ends earlier only with the reason.
-pub async fn serve(config: Arc<Config>, stop: CancellationToken) -> anyhow::Result<()> {
+/// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
+/// fails only if it cannot begin.
+pub async fn serve<C: Chat>(
+    config: Arc<Config>,
+    chat: Arc<C>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let clients = Clients::connect(&config).await?;
     check_definitions(&clients, &config).await?;
-    controller::run(config, clients, stop).await
+    let context = RenderContext {
+        time_zone: config.policy.time_zone.clone(),
+        covers_resume: config.policy.covers_resume,
+    };
+    let desk = Arc::new(Desk {
+        client: clients.kube.clone(),
+        namespace: config.namespace.clone(),
+        velero_namespace: config.velero.namespace.clone(),
+        people: Arc::new(config.policy.people.clone()),
+        lookup: lookup(clients.github.clone()),
+        context: context.clone(),
+    });
+    let publishing = publish::run(
+        clients.kube.clone(),
+        config.namespace.clone(),
+        Arc::clone(&chat),
+        context,
+        stop.clone(),
+    );
+    let answering = async {
+        desk.run(chat, stop.clone()).await;
+        // Nobody can say anything any more; what is under way is in the
+        // cluster, and goes on at the next start.
+        stop.cancel();
+    };
+    let working = controller::run(config, clients, stop.clone());
+    let ((), (), worked) = tokio::join!(publishing, answering, working);
+    worked
+}
+
+fn lookup(github: Github) -> OrderLookup {
+    Arc::new(move |tenant| {
+        let github = github.clone();
+        async move {
+            match github.orders(&tenant).await?.found {
+                Found::Order(view) => Ok(Some(view)),
+                Found::Nothing => Ok(None),
+                Found::Faulty(why) => anyhow::bail!("{why}"),
+            }
+        }
+        .boxed()
+    })
 }
 
 /// Fails early, and with what to do, if the API server does not know the

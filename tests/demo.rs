@@ -8,6 +8,13 @@
 //!
 //! `cargo run --example demo -- --interactive` leaves the keyboard to you, as both persons.
 
+#![allow(
+    unreachable_pub,
+    dead_code,
+    missing_debug_implementations,
+    reason = "the demo uses a part of what the tests are made of"
+)]
+
 #[path = "it/world.rs"]
 mod world;
 
@@ -19,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::refloat::chat::console::{Console, Options};
+use ::refloat::chat::console::{Console, ConsoleOptions};
 use ::refloat::config::Config;
 use ::refloat::order::Order;
 use ::refloat::request::{Phase, phase};
@@ -95,14 +102,14 @@ async fn by_itself() -> anyhow::Result<()> {
         (
             "Ada, a developer, asks in the chat",
             "restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"the ledger migration went wrong\"",
-            "approve",
+            "please approve or deny",
         ),
         (
             "Ada approves her own request, which does not count",
             "approve",
-            "You asked for",
+            "@ada",
         ),
-        ("Grace, a reviewer of the platform, approves", "as grace: approve", "self-heal"),
+        ("Grace, a reviewer of the platform, approves", "as grace: approve", "Approved by"),
     ] {
         say(&format!("{who}: {line}"));
         refloat.say(line).await?;
@@ -199,15 +206,16 @@ async fn by_hand() -> anyhow::Result<()> {
         .map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let stop = CancellationToken::new();
     let terminal = console::Term::stdout().is_term();
-    let options = if terminal {
-        Options::terminal("ada")
-    } else {
-        Options::piped("ada")
+    let options = ConsoleOptions {
+        user: "ada".to_owned(),
+        time_zone: config.policy.time_zone.clone(),
+        terminal: terminal.then_some(size as fn() -> (u16, u16)),
+        end_on_eof: true,
     };
     let chat = Console::new(
         BufReader::new(tokio::io::stdin()),
         tokio::io::stdout(),
-        options.until_end_of_input(),
+        options,
     );
     let serving = serve(Arc::new(config), Arc::new(chat), stop.clone());
     tokio::select! {
@@ -217,4 +225,8 @@ async fn by_hand() -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+fn size() -> (u16, u16) {
+    console::Term::stdout().size()
 }

@@ -4,20 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::io::{BufReader, stdin, stdout};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::chat::console::{Console, ConsoleOptions};
+use crate::config::{Chat, Config};
 use crate::serve::serve;
 
-/// Runs with the configuration at `path` until SIGTERM or SIGINT.
+/// Runs with the configuration at `path` until SIGTERM, SIGINT, or the end of
+/// the input of a chat on a terminal.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     let config = Arc::new(Config::load(path)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(async move {
+    let ended = runtime.block_on(async move {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -30,6 +33,34 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
             tracing::info!("stopping");
             stopper.cancel();
         });
-        serve(config, stop).await
-    })
+        let Chat::Console { user } = &config.chat;
+        let chat = on_this_terminal(user, &config);
+        serve(Arc::clone(&config), Arc::new(chat), stop).await
+    });
+    // Reading a terminal cannot be interrupted; whoever waits for it is left behind.
+    runtime.shutdown_background();
+    ended
+}
+
+/// The console on standard input and output.
+fn on_this_terminal(
+    user: &str,
+    config: &Config,
+) -> Console<BufReader<tokio::io::Stdin>, tokio::io::Stdout> {
+    let is_terminal = console::Term::stdout().is_term();
+    Console::new(
+        BufReader::new(stdin()),
+        stdout(),
+        ConsoleOptions {
+            user: user.to_owned(),
+            time_zone: config.policy.time_zone.clone(),
+            terminal: is_terminal.then_some(size as fn() -> (u16, u16)),
+            // A service without a terminal has no input, and must run on.
+            end_on_eof: is_terminal,
+        },
+    )
+}
+
+fn size() -> (u16, u16) {
+    console::Term::stdout().size()
 }

@@ -31,7 +31,7 @@ use crate::request::{
 /// How many steps one wake-up may take before others get their turn.
 const STEPS: usize = 64;
 /// How long an effect that failed waits at most before it is tried again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// What every pass needs.
 struct Context {
@@ -198,6 +198,10 @@ async fn reconcile(
     let Some(mut request) = context.requests.get_opt(&request.name_any()).await? else {
         return Ok(Action::await_change());
     };
+    if let Some(pause) = backing_off(&request, Timestamp::now()) {
+        // Writing down a failure wakes us as well; it must not cut the pause short.
+        return Ok(Action::requeue(pause));
+    }
     for _ in 0..STEPS {
         match turn(&context, request).await? {
             Turn::Go(next) => request = *next,
@@ -215,9 +219,16 @@ enum Turn {
 /// One turn of the loop: observe, decide, act, record.
 async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
     let phase = phase_of(&request);
-    let _admission = match phase {
-        Phase::Checking | Phase::Clearing => Some(context.admission.lock().await),
-        _ => None,
+    let admits = match phase {
+        Phase::Checking => true,
+        // What was checked is checked again just before the first delete.
+        Phase::Clearing => !status(&request).clearing_began(),
+        _ => false,
+    };
+    let _admission = if admits {
+        Some(context.admission.lock().await)
+    } else {
+        None
     };
     // I/O: reads only.
     let observed = match observe::observe(context, &request, phase).await {
@@ -298,13 +309,19 @@ async fn fail(
         },
     )
     .await?;
-    let attempts = request
-        .status
-        .as_ref()
-        .and_then(|status| status.last_error.as_ref())
-        .map_or(1, |last| last.attempts);
-    let pause = Duration::from_millis(100)
-        .saturating_mul(1 << attempts.min(10))
-        .min(LONGEST_BACKOFF);
+    let pause = backing_off(&request, Timestamp::now()).unwrap_or_default();
     Ok(Turn::Rest(Action::requeue(pause)))
+}
+
+/// How long it still is until what failed last is tried again.
+fn backing_off(request: &RestoreRequest, now: Timestamp) -> Option<Duration> {
+    let last = request.status.as_ref()?.last_error.as_ref()?;
+    let pause = Duration::from_millis(100)
+        .saturating_mul(1 << last.attempts.min(10))
+        .min(LONGEST_BACKOFF);
+    // A clock that went back must not make the pause longer than it is.
+    let passed = now.duration_since(last.at).max(jiff::SignedDuration::ZERO);
+    pause
+        .checked_sub(passed.unsigned_abs())
+        .filter(|rest| !rest.is_zero())
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use refloat::chat::console::{Console, Options};
+use refloat::chat::console::{Console, ConsoleOptions};
 use refloat::config::Config;
 use refloat::serve::serve;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
@@ -74,7 +74,13 @@ impl Refloat {
         let ended: Arc<Mutex<Option<anyhow::Result<()>>>> = Arc::default();
         let (outcome, stopping) = (Arc::clone(&ended), stop.clone());
         runtime.spawn(async move {
-            let chat = Console::new(BufReader::new(theirs), output, Options::piped("ada"));
+            let options = ConsoleOptions {
+                user: "ada".to_owned(),
+                time_zone: config.policy.time_zone.clone(),
+                terminal: None,
+                end_on_eof: false,
+            };
+            let chat = Console::new(BufReader::new(theirs), output, options);
             let result = serve(Arc::new(config), Arc::new(chat), stopping).await;
             *lock(&outcome) = Some(result);
         });

@@ -10,7 +10,7 @@ use harbour::{Harbour, Setup, published_specs};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
-use kube::{CustomResourceExt as _, ResourceExt as _};
+use kube::{CustomResourceExt as _, ResourceExt};
 use refloat::request::{Phase, RestoreRequest, names, phase};
 
 use crate::refloat::{Refloat, until};
@@ -56,6 +56,155 @@ impl World {
             .iter()
             .map(ResourceExt::name_any)
             .collect())
+    }
+
+    /// Types a line that asks for a restore and waits for the request it makes.
+    pub async fn ask(&self, refloat: &mut Refloat, line: &str) -> anyhow::Result<String> {
+        let known = self.request_names().await?;
+        refloat.say(line).await?;
+        let found = std::sync::Mutex::new(None);
+        until(|| async {
+            let new = self
+                .request_names()
+                .await?
+                .into_iter()
+                .find(|name| !known.contains(name));
+            let seen = new.is_some();
+            *found.lock().expect("no panic holds it") = new;
+            Ok(seen)
+        })
+        .await
+        .with_context(|| format!("no request came of {line:?}: {}", refloat.shown()))?;
+        let found = found.lock().expect("no panic holds it").take();
+        found.context("the request is gone again")
+    }
+
+    /// Waits until a request is in a phase; fails at once if it ends in another.
+    pub async fn until_phase(&self, name: &str, wanted: Phase) -> anyhow::Result<RestoreRequest> {
+        until(|| async {
+            let request = self.requests().get(name).await?;
+            let status = request.status.unwrap_or_default();
+            let now = phase(&status);
+            anyhow::ensure!(
+                now == wanted || !(now.is_over() || now == Phase::Stuck),
+                "{name} is {now:?} instead of {wanted:?}: {:?} {:?}",
+                status.ending,
+                status.stuck
+            );
+            Ok(now == wanted)
+        })
+        .await
+        .with_context(|| format!("{name} never reached {wanted:?}"))?;
+        Ok(self.requests().get(name).await?)
+    }
+
+    /// As [`World::until_phase`], for a request that begins in `Stuck`.
+    pub async fn until_phase_through_stuck(
+        &self,
+        name: &str,
+        wanted: Phase,
+    ) -> anyhow::Result<()> {
+        until(|| async {
+            let status = self.requests().get(name).await?.status.unwrap_or_default();
+            let now = phase(&status);
+            anyhow::ensure!(
+                now == wanted || !now.is_over(),
+                "{name} is {now:?} instead of {wanted:?}: {:?}",
+                status.ending
+            );
+            Ok(now == wanted)
+        })
+        .await
+        .with_context(|| format!("{name} never reached {wanted:?}"))
+    }
+
+    /// Makes a config map, as somebody of the tenant would.
+    pub async fn config_map(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let api: Api<k8s_openapi::api::core::v1::ConfigMap> =
+            Api::namespaced(self.harbour.client.0.clone(), namespace);
+        let map = serde_json::from_value(serde_json::json!({ "metadata": { "name": name } }))?;
+        api.create(&kube::api::PostParams::default(), &map).await?;
+        Ok(())
+    }
+
+    /// The names of Velero's objects of a kind.
+    pub async fn velero_names(&self, kind: &str, plural: &str) -> anyhow::Result<Vec<String>> {
+        Ok(self
+            .velero(kind, plural)
+            .list(&ListParams::default())
+            .await?
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect())
+    }
+
+    /// Writes a Restore's progress, as Velero would.
+    pub async fn report_progress(
+        &self,
+        restore: &str,
+        done: i64,
+        total: i64,
+    ) -> anyhow::Result<()> {
+        let progress = serde_json::json!({
+            "status": { "progress": { "itemsRestored": done, "totalItems": total } }
+        });
+        self.velero("Restore", "restores")
+            .patch(restore, &PatchParams::default(), &Patch::Merge(&progress))
+            .await?;
+        Ok(())
+    }
+
+    fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let kind = kube::core::ApiResource {
+            group: "velero.io".to_owned(),
+            version: "v1".to_owned(),
+            api_version: "velero.io/v1".to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+        };
+        Api::namespaced_with(
+            self.harbour.client.0.clone(),
+            &self.harbour.namespaces.velero,
+            &kind,
+        )
+    }
+
+    /// Waits until a request waits for approval with its pull request open.
+    pub async fn until_asked(&self, name: &str) -> anyhow::Result<RestoreRequest> {
+        until(|| async {
+            let request = self.requests().get(name).await?;
+            let status = request.status.unwrap_or_default();
+            anyhow::ensure!(!phase(&status).is_over(), "it ended: {:?}", status.ending);
+            Ok(phase(&status) == Phase::AwaitingApproval && status.pause.is_some())
+        })
+        .await
+        .with_context(|| format!("{name} never waited for approval"))?;
+        Ok(self.requests().get(name).await?)
+    }
+
+    /// What a request waits for, in the words of its status.
+    pub async fn waits_for(&self, name: &str, words: &str) -> anyhow::Result<()> {
+        until(|| async {
+            let request = self.requests().get(name).await?;
+            let status = request.status.unwrap_or_default();
+            anyhow::ensure!(!phase(&status).is_over(), "it ended: {:?}", status.ending);
+            Ok(status
+                .waiting
+                .is_some_and(|note| note.message.contains(words)))
+        })
+        .await
+        .with_context(|| format!("{name} never waited for {words:?}"))
+    }
+
+    /// Fails if anything of the tenants or of any order differs from before.
+    pub async fn check_untouched(&self, before: &Picture, order: &str) -> anyhow::Result<()> {
+        let differences = before.differences(&self.harbour.platform.snapshot().await?);
+        anyhow::ensure!(differences.is_empty(), "the world differs: {differences:#?}");
+        anyhow::ensure!(
+            order == self.harbour.platform.order("poseidon1").await?,
+            "the order differs"
+        );
+        Ok(())
     }
 
     /// Does what a person would do next about a restore that is not among
@@ -151,19 +300,11 @@ impl World {
         plural: &str,
         uid: &str,
     ) -> anyhow::Result<Vec<DynamicObject>> {
-        let kind = kube::core::ApiResource {
-            group: "velero.io".to_owned(),
-            version: "v1".to_owned(),
-            api_version: "velero.io/v1".to_owned(),
-            kind: kind.to_owned(),
-            plural: plural.to_owned(),
-        };
-        let api: Api<DynamicObject> = Api::namespaced_with(
-            self.harbour.client.0.clone(),
-            &self.harbour.namespaces.velero,
-            &kind,
-        );
         let label = format!("{}={uid}", names::REQUEST_LABEL);
-        Ok(api.list(&ListParams::default().labels(&label)).await?.items)
+        let listed = self
+            .velero(kind, plural)
+            .list(&ListParams::default().labels(&label))
+            .await?;
+        Ok(listed.items)
     }
 }

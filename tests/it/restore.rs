@@ -1,0 +1,174 @@
+//! The main job, from the request to self-heal being back.
+
+use harbour::Setup;
+use refloat::request::{Phase, phase};
+
+use crate::refloat::{FAST, Refloat};
+use crate::world::World;
+
+const REQUEST: &str = "restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"bad migration\"";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_is_carried_through() -> anyhow::Result<()> {
+    let world = World::start(Setup::default()).await?;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.harbour.platform.order("poseidon1").await?;
+    world.harbour.platform.break_tenant("poseidon1-dev").await?;
+
+    let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let name = world.ask(&mut refloat, REQUEST).await?;
+    world.until_asked(&name).await?;
+    refloat.say("as grace: approve").await?;
+    world.until_phase(&name, Phase::Done).await?;
+    refloat.until("Done").await?;
+    refloat.stop().await?;
+
+    world.check_restored(&name, &before, &order).await
+}
+
+/// Both namespaces of a tenant, by the seed's plain form.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_namespaces_are_restored_from_a_plain_sentence() -> anyhow::Result<()> {
+    let world = World::start(Setup::default()).await?;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.harbour.platform.order("poseidon1").await?;
+    for namespace in ["poseidon1-dev", "poseidon1-test"] {
+        world.harbour.platform.break_tenant(namespace).await?;
+    }
+    let backups = world
+        .velero_names("Backup", "backups")
+        .await?
+        .into_iter()
+        .filter(|name| name.starts_with("poseidon1-daily-"))
+        .max()
+        .expect("the harbour has backups");
+
+    let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let line = format!(
+        "restore backup {backups} of namespace poseidon1-dev and poseidon1-test from schedule daily because the migration failed"
+    );
+    let name = world.ask(&mut refloat, &line).await?;
+    world.until_asked(&name).await?;
+    refloat.say("as linus: approve").await?;
+    world.until_phase(&name, Phase::Done).await?;
+    refloat.stop().await?;
+    world.check_restored(&name, &before, &order).await
+}
+
+/// An order whose flag is not written, and whose values are a nested mapping.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_form_of_order_comes_back_byte_for_byte() -> anyhow::Result<()> {
+    let world = World::start(Setup::default()).await?;
+    let order = world.harbour.platform.order("triton2").await?;
+    let before = world.harbour.platform.snapshot().await?;
+    world.harbour.platform.break_tenant("triton2-prod").await?;
+
+    let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let name = world
+        .ask(
+            &mut refloat,
+            "as odd: restore request tenant:triton2 namespaces:prod reason:\"lost rows\"",
+        )
+        .await?;
+    world.until_asked(&name).await?;
+    refloat.say("as grace: approve").await?;
+    world.until_phase(&name, Phase::Done).await?;
+    refloat.stop().await?;
+    world.check_restored(&name, &before, &order).await
+}
+
+/// A reviewer approves on GitHub, where protection asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_on_github_approves() -> anyhow::Result<()> {
+    use harbour::github::{Protection, ReviewEvent};
+    let world = World::start(Setup::default()).await?;
+    let github = &world.harbour.github;
+    github
+        .protect(
+            "platform",
+            "infra-ocp4-tenants",
+            "main",
+            Protection {
+                required_approvals: 1,
+                ..Protection::default()
+            },
+        )
+        .await?;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.harbour.platform.order("poseidon1").await?;
+    world.harbour.platform.break_tenant("poseidon1-dev").await?;
+    let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let name = world.ask(&mut refloat, REQUEST).await?;
+    let asked = world.until_asked(&name).await?;
+    let pull = asked
+        .status
+        .and_then(|status| status.pause)
+        .and_then(|pause| pause.opened)
+        .expect("a pull request is open");
+
+    // In chat it is approved, but GitHub's protection wants a review: that is
+    // waited for and said.
+    refloat.say("as linus: approve").await?;
+    world
+        .waits_for(&name, "GitHub does not let it be merged yet")
+        .await?;
+    let approve = |number| {
+        github.review(
+            "platform",
+            "infra-ocp4-tenants",
+            number,
+            "grace-platform",
+            ReviewEvent::Approve,
+            None,
+        )
+    };
+    approve(pull.number).await?;
+    // The resume pull request needs a review of its own under this protection.
+    crate::refloat::until(|| async {
+        let request = world.requests().get(&name).await?;
+        Ok(request
+            .status
+            .and_then(|status| status.resume)
+            .is_some_and(|resume| resume.opened.is_some()))
+    })
+    .await?;
+    let request = world.requests().get(&name).await?;
+    let status = request.status.unwrap_or_default();
+    assert_eq!(phase(&status), Phase::Resuming);
+    let resume = status.resume.and_then(|pull| pull.opened).expect("it is open");
+    world
+        .waits_for(&name, "GitHub does not let it be merged yet")
+        .await?;
+    approve(resume.number).await?;
+    world.until_phase(&name, Phase::Done).await?;
+    refloat.stop().await?;
+    world.check_restored(&name, &before, &order).await
+}
+
+/// Without `coversResume`, the resume pull request is approved on its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_resume_is_approved_on_its_own_where_the_first_does_not_cover_it() -> anyhow::Result<()>
+{
+    let world = World::start(Setup {
+        shape: harbour::world::Shape::small(),
+        ..Setup::default()
+    })
+    .await?;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.harbour.platform.order("poseidon1").await?;
+    world.harbour.platform.break_tenant("poseidon1-dev").await?;
+    let config = world
+        .harbour
+        .refloat_config("pace: { pullRequests: 50ms, lookAgain: 20ms }")?;
+    let mut refloat = Refloat::start(&config)?;
+    let name = world.ask(&mut refloat, REQUEST).await?;
+    world.until_asked(&name).await?;
+    refloat.say("as grace: approve").await?;
+    world
+        .waits_for(&name, "waits for a reviewer's approval")
+        .await?;
+    refloat.say("as linus: approve").await?;
+    world.until_phase(&name, Phase::Done).await?;
+    refloat.stop().await?;
+    world.check_restored(&name, &before, &order).await
+}
