@@ -13,6 +13,12 @@ use kube::discovery::ApiResource;
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::kinds::{self, Kind};
+use super::store::{Key, Object, Store, World};
+use super::time::now;
+use super::write;
 
 /// Kind, plural, group, version, short names, whether it has a status subresource.
 type Open = (
@@ -164,7 +170,7 @@ fn is_established(definition: &Value) -> bool {
 }
 
 /// Every definition, by name: the published one where there is one, else the open one.
-pub(super) fn definitions(specs: Option<&Path>) -> anyhow::Result<Vec<(String, Value)>> {
+fn definitions(specs: Option<&Path>) -> anyhow::Result<Vec<(String, Value)>> {
     let published = match specs {
         Some(folder) => published(folder)?,
         None => Arc::default(),
@@ -209,6 +215,53 @@ fn open_definition(open: &Open) -> Value {
             }],
         },
     })
+}
+
+/// The made definitions, by the folder of the published ones.
+type Made = HashMap<Option<PathBuf>, Arc<Vec<Object>>>;
+
+/// The definitions as a server keeps them. Taking them in costs more than the
+/// rest of a server's start, so it is done once in the life of a process.
+pub(super) fn made(specs: Option<&Path>) -> anyhow::Result<Arc<Vec<Object>>> {
+    static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let specs = specs.map(Path::to_owned);
+    if let Some(known) = made.get(&specs) {
+        return Ok(Arc::clone(known));
+    }
+    let kind = definition_kind()?;
+    let scratch = Store::new();
+    let mut world = scratch.lock();
+    let mut objects = Vec::new();
+    for (name, body) in definitions(specs.as_deref())? {
+        match write::create(&mut world, kind, None, body, &mut super::system()) {
+            Ok(object) => objects.push(object),
+            Err(failure) => bail!("install {name}: {}", failure.status()),
+        }
+    }
+    let objects = Arc::new(objects);
+    made.insert(specs, Arc::clone(&objects));
+    Ok(objects)
+}
+
+/// Puts definitions that were made before into a world, except those it has.
+pub(super) fn put(world: &mut World, made: &[Object]) -> anyhow::Result<()> {
+    let kind = definition_kind()?;
+    for object in made {
+        let key = Key::new(None, object.name());
+        if world.get(kind, &key).is_none() {
+            let mut value = object.value.clone();
+            value["metadata"]["uid"] = json!(Uuid::new_v4().to_string());
+            value["metadata"]["creationTimestamp"] = json!(now());
+            world.put(kind, key, value);
+        }
+    }
+    Ok(())
+}
+
+fn definition_kind() -> anyhow::Result<&'static Arc<Kind>> {
+    kinds::known("apiextensions.k8s.io", "CustomResourceDefinition")
+        .context("there are no custom kinds")
 }
 
 type Definitions = Arc<HashMap<String, Value>>;

@@ -178,22 +178,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A definition cannot be read or is refused.
+    /// A definition cannot be read or makes no sense.
     pub async fn install_crds(&self) -> anyhow::Result<()> {
         let (store, specs) = (Arc::clone(&self.store), self.specs.clone());
         tokio::task::spawn_blocking(move || {
-            let kind = kinds::known("apiextensions.k8s.io", "CustomResourceDefinition")
-                .context("there are no custom kinds")?;
-            for (name, body) in crds::definitions(specs.as_deref())? {
-                let made =
-                    store.write(|world| write::create(world, kind, None, body, &mut system()));
-                match made {
-                    Ok(_) => {}
-                    Err(failure) if failure.code == 409 => {}
-                    Err(failure) => anyhow::bail!("install {name}: {}", failure.status()),
-                }
-            }
-            Ok(())
+            let made = crds::made(specs.as_deref())?;
+            store.write(|world| crds::put(world, &made))
         })
         .await?
     }
