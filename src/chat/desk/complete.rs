@@ -1,0 +1,380 @@
+//! Completion as text: a line that ends in `?` is answered with what can follow.
+
+use jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Api, ResourceExt};
+use refloat_commands::{Completes, Completion, Namespace, ScheduleName, Tenant, complete};
+
+use super::find::{is_active, may_see};
+use super::{Desk, Failure, request_name};
+use crate::chat::Incoming;
+use crate::chat::harmless::{code, harmless};
+use crate::chat::words;
+use crate::request::phase;
+use crate::request::preflight::{OrderView, label_value};
+
+/// How many values are offered at most.
+const OFFERED: usize = 25;
+
+/// A value that can follow, and what it is.
+struct Value {
+    value: String,
+    doc: String,
+}
+
+impl Desk {
+    /// What can follow, if that is what is asked.
+    pub(super) async fn complete(&self, incoming: &Incoming) -> Result<Option<String>, Failure> {
+        let Some(line) = asked(&incoming.text) else {
+            return Ok(None);
+        };
+        let completion = complete(line);
+        if completion.offers.is_empty()
+            && completion.wanted == Completes::Nothing
+            && !line.trim().is_empty()
+        {
+            // A question mark within free text, such as a reason, is part of it.
+            return Ok(None);
+        }
+        let values = self.values(incoming, &completion).await?;
+        Ok(Some(answer(line, &completion, &values)))
+    }
+
+    async fn values(
+        &self,
+        incoming: &Incoming,
+        completion: &Completion,
+    ) -> Result<Vec<Value>, Failure> {
+        let wanted = completion.wanted;
+        let permitted = self.people.tenants_of(&incoming.from);
+        let given = given(completion, "tenant");
+        let tenants: Vec<String> = match given {
+            // What the person may not use is not offered, and not looked at.
+            Some(tenant) => permitted
+                .iter()
+                .filter(|name| *name == tenant)
+                .cloned()
+                .collect(),
+            None => permitted.clone(),
+        };
+        let mut values = match wanted {
+            Completes::Nothing | Completes::Days | Completes::Topics => Vec::new(),
+            Completes::Tenants => permitted
+                .into_iter()
+                .map(|tenant| Value {
+                    value: tenant,
+                    doc: String::new(),
+                })
+                .collect(),
+            Completes::Namespaces => namespaces(
+                &self.read_orders(tenants).await,
+                given.is_some(),
+                completion,
+            ),
+            Completes::Schedules => schedules(&self.read_orders(tenants).await),
+            Completes::Backups => {
+                let orders = self.read_orders(tenants).await;
+                self.backups(&orders, completion).await?
+            }
+            Completes::Requests => self
+                .all()
+                .await?
+                .iter()
+                .filter(|request| {
+                    is_active(request) && may_see(&incoming.from, request, &self.people).is_ok()
+                })
+                .map(|request| Value {
+                    value: request_name(request).to_owned(),
+                    doc: format!(
+                        "{}, {}",
+                        request.spec.namespaces.join(", "),
+                        phase(
+                            request
+                                .status
+                                .as_ref()
+                                .unwrap_or(&crate::request::RestoreStatus::default())
+                        )
+                        .in_words()
+                    ),
+                })
+                .collect(),
+        };
+        values.retain(|value| value.value.starts_with(completion.prefix.as_str()));
+        Ok(values)
+    }
+
+    /// Backups of the tenants' namespaces, newest first.
+    async fn backups(
+        &self,
+        orders: &[(String, OrderView)],
+        completion: &Completion,
+    ) -> Result<Vec<Value>, Failure> {
+        let kind = GroupVersionKind::gvk("velero.io", "v1", "Backup");
+        let resource = ApiResource::from_gvk(&kind);
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.velero_namespace, &resource);
+        let mut backups = api.list(&ListParams::default()).await?.items;
+        backups.retain(|backup| {
+            orders
+                .iter()
+                .any(|(tenant, order)| holds(backup, tenant, order, completion))
+        });
+        backups.sort_by_key(|backup| std::cmp::Reverse(started(backup)));
+        let now = Timestamp::now();
+        Ok(backups
+            .iter()
+            .map(|backup| Value {
+                value: backup.name_any(),
+                doc: backup_in_words(backup, now),
+            })
+            .collect())
+    }
+}
+
+/// The line before the question mark, if what can follow is asked.
+fn asked(text: &str) -> Option<&str> {
+    text.trim_end().strip_suffix('?')
+}
+
+fn given<'a>(completion: &'a Completion, option: &str) -> Option<&'a str> {
+    completion
+        .given
+        .iter()
+        .find(|(name, _)| name == option)
+        .map(|(_, value)| value.as_str())
+}
+
+fn namespaces(
+    orders: &[(String, OrderView)],
+    one_tenant: bool,
+    completion: &Completion,
+) -> Vec<Value> {
+    let before: Vec<&str> = given(completion, "namespaces")
+        .map(|list| list.split(',').map(str::trim).collect())
+        .unwrap_or_default();
+    let mut values = Vec::new();
+    for (tenant, order) in orders {
+        for namespace in &order.namespaces {
+            let short = namespace
+                .strip_prefix(tenant.as_str())
+                .and_then(|rest| rest.strip_prefix('-'))
+                .unwrap_or(namespace);
+            if before.contains(&short) || before.contains(&namespace.as_str()) {
+                continue;
+            }
+            let typed_in_full =
+                !completion.prefix.is_empty() && !short.starts_with(completion.prefix.as_str());
+            let value = if one_tenant && !typed_in_full {
+                short
+            } else {
+                namespace
+            };
+            values.push(Value {
+                value: value.to_owned(),
+                doc: namespace.clone(),
+            });
+        }
+    }
+    values
+}
+
+fn schedules(orders: &[(String, OrderView)]) -> Vec<Value> {
+    let mut values = Vec::new();
+    for (tenant, order) in orders {
+        for schedule in &order.schedules {
+            values.push(Value {
+                value: schedule.clone(),
+                doc: format!("of {tenant}"),
+            });
+        }
+    }
+    values
+}
+
+/// Whether a backup is of the tenant, and of the schedule and the namespaces
+/// that are given.
+fn holds(backup: &DynamicObject, tenant: &str, order: &OrderView, completion: &Completion) -> bool {
+    let names = |field: &str| -> Vec<&str> {
+        backup.data["spec"][field]
+            .as_array()
+            .map(|names| names.iter().filter_map(|name| name.as_str()).collect())
+            .unwrap_or_default()
+    };
+    let included = names("includedNamespaces");
+    let excluded = names("excludedNamespaces");
+    let has = |namespace: &str| included.contains(&namespace) && !excluded.contains(&namespace);
+    if let Some(schedule) = given(completion, "schedule") {
+        let Ok(schedule) = schedule.parse::<ScheduleName>() else {
+            return false;
+        };
+        let label = label_value(&format!("{tenant}-{schedule}"));
+        if backup.labels().get("velero.io/schedule-name") != Some(&label) {
+            return false;
+        }
+    }
+    let wanted: Vec<String> = given(completion, "namespaces")
+        .or(given(completion, "namespace"))
+        .zip(tenant.parse::<Tenant>().ok())
+        .map(|(list, tenant)| {
+            list.split(',')
+                .filter_map(|name| name.trim().parse::<Namespace>().ok())
+                .filter_map(|namespace| namespace.full(&tenant).ok())
+                .map(|full| full.as_str().to_owned())
+                .filter(|full| order.namespaces.contains(full))
+                .collect()
+        })
+        .unwrap_or_default();
+    if wanted.is_empty() {
+        order.namespaces.iter().any(|namespace| has(namespace))
+    } else {
+        wanted.iter().all(|namespace| has(namespace))
+    }
+}
+
+fn started(backup: &DynamicObject) -> Option<Timestamp> {
+    backup.data["status"]["startTimestamp"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+}
+
+fn backup_in_words(backup: &DynamicObject, now: Timestamp) -> String {
+    let phase = backup.data["status"]["phase"].as_str().unwrap_or("New");
+    match started(backup) {
+        Some(at) => format!("{} old, {phase}", words::between(at, now)),
+        None => phase.to_owned(),
+    }
+}
+
+/// What can follow, in a list.
+fn answer(line: &str, completion: &Completion, values: &[Value]) -> String {
+    let line = line.trim();
+    let mut text = if line.is_empty() {
+        "You can say:".to_owned()
+    } else {
+        format!("After {} can follow:", code(line))
+    };
+    let offers = completion
+        .offers
+        .iter()
+        .map(|offer| (offer.insert.as_str(), offer.doc.as_str()));
+    let values_shown = values
+        .iter()
+        .map(|value| (value.value.as_str(), value.doc.as_str()));
+    let all: Vec<(&str, &str)> = offers.chain(values_shown).collect();
+    for (insert, doc) in all.iter().take(OFFERED) {
+        text.push_str("\n- ");
+        text.push_str(&code(insert));
+        if !doc.is_empty() {
+            text.push_str(": ");
+            text.push_str(&harmless(doc, 120));
+        }
+    }
+    if all.len() > OFFERED {
+        text.push_str(&format!(
+            "\n- and {} more: type a few letters",
+            all.len() - OFFERED
+        ));
+    }
+    if all.is_empty() {
+        text = format!(
+            "I know nothing that can follow {}: there is nothing of that kind which you may use.",
+            code(line)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn order() -> Vec<(String, OrderView)> {
+        let order = OrderView {
+            path: String::new(),
+            namespaces: vec!["poseidon1-dev".to_owned(), "poseidon1-test".to_owned()],
+            schedules: vec!["daily".to_owned()],
+            self_heal: true,
+        };
+        vec![("poseidon1".to_owned(), order)]
+    }
+
+    fn values(values: &[Value]) -> String {
+        let values: Vec<&str> = values.iter().map(|value| value.value.as_str()).collect();
+        values.join(" ")
+    }
+
+    #[test]
+    fn a_question_mark_asks_only_where_something_can_follow() {
+        assert_eq!(asked("?"), Some(""));
+        assert_eq!(asked("restore request ? "), Some("restore request "));
+        assert_eq!(asked("restore"), None);
+        let reason = complete("deny is this right");
+        assert!(reason.offers.is_empty() && reason.wanted == Completes::Nothing);
+    }
+
+    #[test]
+    fn offers_what_is_not_there_yet() {
+        let line = complete("restore request tenant:poseidon1 namespaces:dev,");
+        assert_eq!(values(&namespaces(&order(), true, &line)), "test");
+        let line = complete("restore request tenant:poseidon1 namespaces:pos");
+        assert_eq!(
+            values(&namespaces(&order(), true, &line)),
+            "poseidon1-dev poseidon1-test"
+        );
+        assert_eq!(values(&schedules(&order())), "daily");
+    }
+
+    #[test]
+    fn offers_the_backups_of_what_is_given() {
+        let backup = |name: &str, schedule: &str, namespaces: &[&str]| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "velero.io/v1", "kind": "Backup",
+                "metadata": {"name": name, "labels": {"velero.io/schedule-name": schedule}},
+                "spec": {"includedNamespaces": namespaces},
+                "status": {"phase": "Completed", "startTimestamp": "2026-11-24T01:00:00Z"},
+            }))
+            .unwrap()
+        };
+        let both = backup(
+            "both",
+            "poseidon1-daily",
+            &["poseidon1-dev", "poseidon1-test"],
+        );
+        let dev = backup("dev", "poseidon1-weekly", &["poseidon1-dev"]);
+        let other = backup("other", "triton2-daily", &["triton2-dev"]);
+        let everything = backup("everything", "platform", &["*"]);
+        let (tenant, order) = &order()[0];
+        let of = |line: &str| -> String {
+            let completion = complete(line);
+            [&both, &dev, &other, &everything]
+                .into_iter()
+                .filter(|backup| holds(backup, tenant, order, &completion))
+                .map(|backup| backup.name_any() + " ")
+                .collect()
+        };
+        assert_eq!(of("restore request tenant:poseidon1 backup:"), "both dev ");
+        assert_eq!(
+            of("restore request tenant:poseidon1 namespaces:dev,test backup:"),
+            "both "
+        );
+        assert_eq!(
+            of("restore request tenant:poseidon1 schedule:weekly backup:"),
+            "dev "
+        );
+        let now: Timestamp = "2026-11-24T04:02:00Z".parse().unwrap();
+        assert_eq!(backup_in_words(&dev, now), "3 h 2 min old, Completed");
+    }
+
+    #[test]
+    fn the_answer_is_a_list() {
+        let offered = [Value {
+            value: "poseidon1".to_owned(),
+            doc: String::new(),
+        }];
+        let line = "restore request tenant:";
+        insta::assert_snapshot!(answer(line, &complete(line), &offered), @"");
+        insta::assert_snapshot!(answer("restore ", &complete("restore "), &[]), @"");
+        insta::assert_snapshot!(answer(line, &complete(line), &[]), @"");
+    }
+}

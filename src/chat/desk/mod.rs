@@ -1,0 +1,283 @@
+//! The front desk: what people say, turned into requests, votes and choices.
+//!
+//! Each thing that can be said has a pure function that decides about it, given
+//! what was read, and answers with what is to be written or with the sentence
+//! that refuses it. This file and `write.rs` do the reading and the writing.
+
+mod about;
+mod choose;
+mod complete;
+mod find;
+mod request;
+mod vote;
+mod withdraw;
+mod write;
+
+pub use choose::{Chosen, choose};
+pub use request::{admit, name};
+pub use vote::{Cast, vote};
+pub use withdraw::{Withdrawn, withdraw};
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kube::Api;
+use refloat_commands::refloat::Refloat;
+use refloat_commands::restore::Restore;
+use refloat_commands::{Availability, Command, help, parse};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::harmless::{code, harmless, plain};
+use super::{Chat, Incoming, RenderContext};
+use crate::request::people::{Entry, People};
+use crate::request::preflight::{OrderView, list};
+use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
+
+/// Reads the order of a tenant; `None` if there is none.
+pub type OrderLookup =
+    Arc<dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Option<OrderView>>> + Send + Sync>;
+
+/// How long one answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Who answers what people say.
+pub struct Desk {
+    pub client: kube::Client,
+    /// Where the requests live.
+    pub namespace: String,
+    /// Where Velero's objects live.
+    pub velero_namespace: String,
+    pub people: Arc<People>,
+    pub lookup: OrderLookup,
+    pub context: RenderContext,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk")
+            .field("namespace", &self.namespace)
+            .field("velero_namespace", &self.velero_namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was done.
+enum Failure {
+    /// In words for the person: what, why, and what to do.
+    Refused(String),
+    /// The cluster or the orders could not be asked.
+    Broken(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+fn refused<T>(words: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Refused(words.into()))
+}
+
+impl Desk {
+    /// Answers until the chat ends or `stop` is cancelled.
+    ///
+    /// Different people are answered at the same time, and each person in the
+    /// order in which they spoke.
+    pub async fn run<C: Chat>(self: Arc<Self>, chat: Arc<C>, stop: CancellationToken) {
+        let mut last: HashMap<(String, String), JoinHandle<()>> = HashMap::new();
+        loop {
+            let incoming = tokio::select! {
+                () = stop.cancelled() => break,
+                incoming = chat.receive() => match incoming {
+                    Some(incoming) => incoming,
+                    None => break,
+                },
+            };
+            last.retain(|_, task| !task.is_finished());
+            let person = (incoming.from.chat.clone(), incoming.from.id.clone());
+            let before = last.remove(&person);
+            let desk = Arc::clone(&self);
+            let chat = Arc::clone(&chat);
+            let task = tokio::spawn(async move {
+                if let Some(before) = before {
+                    // Its failure, if any, is its own.
+                    let _ = before.await;
+                }
+                desk.handle(&incoming, &*chat).await;
+            });
+            last.insert(person, task);
+        }
+        for task in last.into_values() {
+            let _ = task.await;
+        }
+    }
+
+    async fn handle<C: Chat>(&self, incoming: &Incoming, chat: &C) {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answer(incoming))
+            .await
+            .unwrap_or_else(|_| {
+                tracing::warn!(person = incoming.from.id, "an answer took too long");
+                "That took too long, and I do not know whether it was done. See `restore status`, \
+                 then say it again."
+                    .to_owned()
+            });
+        if let Err(error) = chat.reply(incoming, &answer).await {
+            tracing::warn!(
+                person = incoming.from.id,
+                error = format!("{error:#}"),
+                "a reply could not be sent"
+            );
+        }
+    }
+
+    /// Does what somebody says, and answers in words.
+    pub async fn answer(&self, incoming: &Incoming) -> String {
+        let incoming = &Incoming {
+            from: tidy(&incoming.from),
+            ..incoming.clone()
+        };
+        match self.attend(incoming).await {
+            Ok(words) | Err(Failure::Refused(words)) => words,
+            Err(Failure::Broken(error)) => {
+                tracing::error!(
+                    person = incoming.from.id,
+                    error = format!("{error:#}"),
+                    "what somebody said could not be attended to"
+                );
+                "I could not do that, because the cluster or the orders did not answer as they \
+                 should. Say it again in a while; the log says more."
+                    .to_owned()
+            }
+        }
+    }
+
+    async fn attend(&self, incoming: &Incoming) -> Result<String, Failure> {
+        if let Some(words) = self.complete(incoming).await? {
+            return Ok(words);
+        }
+        let command = match parse(&incoming.text) {
+            Ok(command) => command,
+            Err(error) => return refused(error.to_string()),
+        };
+        if let Availability::NotYet(words) = command.availability() {
+            return refused(words);
+        }
+        match command {
+            Command::Restore(restore) => self.restore(incoming, restore).await,
+            Command::Approve { request, digest } => {
+                let digest = digest.as_ref().map(refloat_commands::Digest::as_str);
+                self.vote(incoming, request, Verdict::Approve, digest, None)
+                    .await
+            }
+            Command::Deny { request, reason } => {
+                let Some(reason) = reason else {
+                    return refused(
+                        "A denial needs a reason, for the person who asked: `deny too late in the \
+                         day`, or `deny request:<name> reason:\"too late in the day\"`.",
+                    );
+                };
+                let reason = Some(reason.as_str().to_owned());
+                self.vote(incoming, request, Verdict::Deny, None, reason)
+                    .await
+            }
+            Command::Refloat(Refloat::Help { topic }) => {
+                help(topic.map(refloat_commands::refloat::Topic::as_str))
+                    .map_err(|error| Failure::Refused(error.to_string()))
+            }
+            Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
+            // None of these is available; the grammar has said so above.
+            Command::Refloat(Refloat::Pause { .. })
+            | Command::Schedule(_)
+            | Command::Backups(_) => refused("That is not available yet."),
+        }
+    }
+
+    async fn restore(&self, incoming: &Incoming, restore: Restore) -> Result<String, Failure> {
+        match restore {
+            Restore::Request(request) => self.ask(incoming, &request).await,
+            Restore::Status(target) => self.status(incoming, target.request).await,
+            Restore::Withdraw(target) => self.withdraw(incoming, target.request).await,
+            Restore::Retry(target) => self.choose(incoming, target.request, Action::Retry).await,
+            Restore::Resume(target) => {
+                self.choose(incoming, target.request, Action::ResumeAsIs)
+                    .await
+            }
+            Restore::Preview(_) | Restore::Copy(_) | Restore::Undo(_) => {
+                refused("That is not available yet.")
+            }
+        }
+    }
+
+    fn requests(&self) -> Api<RestoreRequest> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// A person as a request may hold them: a name that is there, visible and not too long.
+fn tidy(person: &Person) -> Person {
+    let name = plain(&person.name, 100);
+    Person {
+        chat: person.chat.clone(),
+        id: person.id.clone(),
+        name,
+    }
+}
+
+/// The entry of a person, or what to do without one.
+fn known<'a>(person: &Person, people: &'a People) -> Result<&'a Entry, String> {
+    people.by_account(person).ok_or_else(|| {
+        format!(
+            "I do not know you here: the configuration has no entry for your account {} of the \
+             chat {}. Ask the platform team to add it.",
+            code(&person.id),
+            code(&person.chat)
+        )
+    })
+}
+
+/// Whether the person asked for the request, from this account or another of theirs.
+fn is_requester(person: &Person, request: &RestoreRequest, people: &People) -> bool {
+    let requester = &request.spec.requester;
+    person.is(requester)
+        || people
+            .by_account(person)
+            .zip(people.by_account(requester))
+            .is_some_and(|(one, other)| one.name == other.name)
+}
+
+/// Refuses whoever neither asked for the request nor is a reviewer.
+fn may_steer(person: &Person, request: &RestoreRequest, people: &People) -> Result<(), String> {
+    let entry = known(person, people)?;
+    if entry.reviewer || is_requester(person, request, people) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is not yours to steer: only {}, who asked for it, or a reviewer can.{}",
+        code(request_name(request)),
+        harmless(&request.spec.requester.name, 100),
+        reviewers(people)
+    ))
+}
+
+/// Who can be asked, in a sentence with a space before it.
+fn reviewers(people: &People) -> String {
+    let names: Vec<String> = people
+        .0
+        .iter()
+        .filter(|entry| entry.reviewer)
+        .map(|entry| harmless(&entry.name, 100))
+        .collect();
+    if names.is_empty() {
+        " The configuration names no reviewers: ask the platform team.".to_owned()
+    } else {
+        format!(" Reviewers are {}.", list(&names))
+    }
+}
+
+fn request_name(request: &RestoreRequest) -> &str {
+    request.metadata.name.as_deref().unwrap_or_default()
+}

@@ -1,0 +1,313 @@
+//! Reading and writing requests for what was decided.
+
+use jiff::Timestamp;
+use kube::api::PostParams;
+use refloat_commands::RequestName;
+use refloat_commands::restore::Request;
+
+use super::find::is_active;
+use super::vote::{digest_of, waits};
+use super::{
+    Cast, Chosen, Desk, Failure, Withdrawn, admit, choose, is_requester, known, name, refused,
+    request_name, vote, withdraw,
+};
+use crate::chat::Incoming;
+use crate::chat::harmless::code;
+use crate::request::preflight::OrderView;
+use crate::request::resource::{Action, RestoreRequest, RestoreRequestSpec, Verdict};
+
+/// The id of the message that a request was made by.
+const MESSAGE_ANNOTATION: &str = "refloat.dev/message";
+
+/// How often a write is tried when somebody else was faster.
+const ATTEMPTS: usize = 8;
+
+/// What a decision makes of a request.
+enum Change {
+    /// Write it, then say this.
+    Write(String),
+    /// Leave it as it is, and say this.
+    Leave(String),
+}
+
+impl Desk {
+    /// `restore request`: makes the request, once for a message.
+    pub(super) async fn ask(
+        &self,
+        incoming: &Incoming,
+        asked: &Request,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let orders = self.orders(incoming, asked).await?;
+        let now = Timestamp::now();
+        let today = now.to_zoned(self.context.time_zone.clone()).date();
+        let spec = admit(asked, person, &self.people, &orders, today).map_err(Failure::Refused)?;
+        // A name that another message has taken already gets a longer end.
+        for length in [5, 8, 16] {
+            let name = name(&spec.tenant, &person.chat, &incoming.id, length);
+            if self.create(&name, &incoming.id, &spec).await? {
+                tracing::info!(
+                    request = name,
+                    tenant = spec.tenant,
+                    person = person.id,
+                    "a restore was asked for"
+                );
+                return Ok(format!(
+                    "Your request is {}: it is being checked, and its thread says how it goes on. \
+                     `restore status {name}` shows where it stands, and `restore withdraw {name}` \
+                     calls it off until something is deleted.",
+                    code(&name)
+                ));
+            }
+        }
+        refused("No free name was found for your request. Say it again.")
+    }
+
+    /// Makes a request, or finds the one that the same message has made; false
+    /// if the name belongs to another.
+    async fn create(
+        &self,
+        name: &str,
+        message: &str,
+        spec: &RestoreRequestSpec,
+    ) -> Result<bool, Failure> {
+        let mut request = RestoreRequest::new(name, spec.clone());
+        request
+            .metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(MESSAGE_ANNOTATION.to_owned(), message.to_owned());
+        match self
+            .requests()
+            .create(&PostParams::default(), &request)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let there = self.get(name).await?;
+                let made_by = there
+                    .metadata
+                    .annotations
+                    .as_ref()
+                    .and_then(|annotations| annotations.get(MESSAGE_ANNOTATION));
+                Ok(there.spec.requester.is(&spec.requester)
+                    && made_by.is_some_and(|id| id == message))
+            }
+            Err(kube::Error::Api(status)) if status.is_invalid() => refused(format!(
+                "The cluster refuses the request: {}",
+                crate::chat::harmless::harmless(&status.message, 500)
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The orders that say what the request means: the tenant's, or those of
+    /// all the person's tenants where none is named.
+    async fn orders(
+        &self,
+        incoming: &Incoming,
+        asked: &Request,
+    ) -> Result<Vec<(String, OrderView)>, Failure> {
+        let entry = known(&incoming.from, &self.people).map_err(Failure::Refused)?;
+        let tenants: Vec<String> = entry
+            .tenants
+            .iter()
+            .filter(|name| {
+                asked.tenant.as_ref().is_none_or(|tenant| {
+                    // Only a backup's name may need the order.
+                    tenant.as_str() == *name && asked.source.backup().is_some()
+                })
+            })
+            .cloned()
+            .collect();
+        Ok(self.read_orders(tenants).await)
+    }
+
+    /// Reads orders at the same time; what cannot be read is logged and left out.
+    pub(super) async fn read_orders(&self, tenants: Vec<String>) -> Vec<(String, OrderView)> {
+        let reads = tenants.into_iter().map(|tenant| async {
+            match (self.lookup)(tenant.clone()).await {
+                Ok(order) => order.map(|order| (tenant, order)),
+                Err(error) => {
+                    tracing::warn!(
+                        tenant,
+                        error = format!("{error:#}"),
+                        "the order cannot be read"
+                    );
+                    None
+                }
+            }
+        });
+        let read = futures::future::join_all(reads).await;
+        read.into_iter().flatten().collect()
+    }
+
+    pub(super) async fn vote(
+        &self,
+        incoming: &Incoming,
+        named: Option<RequestName>,
+        verdict: Verdict,
+        said: Option<&str>,
+        reason: Option<String>,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let request = self
+            .find(
+                incoming,
+                named,
+                "that waits for an approval which you could give",
+                |request| waits(request) && !is_requester(person, request, &self.people),
+            )
+            .await?;
+        let read = digest_of(&request);
+        self.amend(request, |request| {
+            let name = code(request_name(request));
+            if verdict == Verdict::Approve && digest_of(request) != read {
+                return Err(format!(
+                    "{name} changed while you approved it. Read its card again, then approve it."
+                ));
+            }
+            let cast = vote(
+                request,
+                person,
+                &self.people,
+                verdict,
+                said,
+                reason.clone(),
+                Timestamp::now(),
+            )?;
+            Ok(match cast {
+                Cast::Already(words) => Change::Leave(words),
+                Cast::New(vote) => {
+                    let words = match verdict {
+                        Verdict::Approve => format!(
+                            "You approve {name} as it is now (digest {}).",
+                            code(&vote.digest[..8])
+                        ),
+                        Verdict::Deny => format!("You deny {name}; nothing will be deleted."),
+                    };
+                    tracing::info!(
+                        request = request_name(request),
+                        tenant = request.spec.tenant,
+                        person = person.id,
+                        ?verdict,
+                        "a vote was given"
+                    );
+                    request.spec.votes.push(vote);
+                    Change::Write(words)
+                }
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn withdraw(
+        &self,
+        incoming: &Incoming,
+        named: Option<RequestName>,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let request = self
+            .find(incoming, named, "of yours that is under way", |request| {
+                is_active(request) && is_requester(person, request, &self.people)
+            })
+            .await?;
+        self.amend(request, |request| {
+            let name = code(request_name(request));
+            Ok(
+                match withdraw(request, person, &self.people, Timestamp::now())? {
+                    Withdrawn::Already(words) => Change::Leave(words),
+                    Withdrawn::New(withdrawal) => {
+                        tracing::info!(
+                            request = request_name(request),
+                            tenant = request.spec.tenant,
+                            person = person.id,
+                            "a request was withdrawn"
+                        );
+                        request.spec.withdrawal = Some(withdrawal);
+                        Change::Write(format!(
+                            "{name} is withdrawn, unless its clearing begins at this moment: its \
+                             thread says. What was touched is undone."
+                        ))
+                    }
+                },
+            )
+        })
+        .await
+    }
+
+    pub(super) async fn choose(
+        &self,
+        incoming: &Incoming,
+        named: Option<RequestName>,
+        action: Action,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let is_stuck = |request: &RestoreRequest| {
+            request
+                .status
+                .as_ref()
+                .is_some_and(|status| status.stuck.is_some())
+        };
+        let request = self
+            .find(incoming, named, "that is stuck", is_stuck)
+            .await?;
+        self.amend(request, |request| {
+            Ok(
+                match choose(request, person, &self.people, action, Timestamp::now())? {
+                    Chosen::Already(words) => Change::Leave(words),
+                    Chosen::New(choice, words) => {
+                        tracing::info!(
+                            request = request_name(request),
+                            tenant = request.spec.tenant,
+                            person = person.id,
+                            ?action,
+                            "a choice was made"
+                        );
+                        request.spec.choice = Some(choice);
+                        Change::Write(words)
+                    }
+                },
+            )
+        })
+        .await
+    }
+
+    /// Decides upon a request and writes what was decided, if nobody has written
+    /// it since it was read; else reads it again and decides anew.
+    async fn amend(
+        &self,
+        mut request: RestoreRequest,
+        decide: impl Fn(&mut RestoreRequest) -> Result<Change, String>,
+    ) -> Result<String, Failure> {
+        let name = request_name(&request).to_owned();
+        let uid = request.metadata.uid.clone();
+        for _ in 0..ATTEMPTS {
+            let words = match decide(&mut request).map_err(Failure::Refused)? {
+                Change::Leave(words) => return Ok(words),
+                Change::Write(words) => words,
+            };
+            // The resource version that was read is part of the object.
+            let written = self
+                .requests()
+                .replace(&name, &PostParams::default(), &request)
+                .await;
+            match written {
+                Ok(_) => return Ok(words),
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+            request = self.get(&name).await?;
+            if request.metadata.uid != uid {
+                return refused(format!(
+                    "{} was deleted, and there is another of that name now. See `restore status`.",
+                    code(&name)
+                ));
+            }
+        }
+        refused(format!(
+            "{} is being changed so often that it could not be written. Say it again.",
+            code(&name)
+        ))
+    }
+}

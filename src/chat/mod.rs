@@ -1,0 +1,62 @@
+//! The chat side: what people say comes in, what a restore does goes out.
+//!
+//! ```text
+//! chat event --parse--> Command --admit--> RestoreRequest        (desk)
+//! RestoreRequest --render (pure)--> Thread --publish--> chat     (publish)
+//! ```
+//!
+//! Chat never blocks work: [`publish`] is a loop of its own over the same
+//! resources, and a chat that is down delays messages and nothing else. Each
+//! chat service is an adapter behind the port [`Chat`].
+//!
+//! Architecture invariant: nothing here but `console/` knows which chat it is,
+//! and nothing here touches Argo CD or Git; of Velero, only the names of
+//! backups are read, to offer them.
+
+pub mod console;
+pub mod desk;
+pub mod publish;
+pub mod render;
+
+mod card;
+mod harmless;
+mod milestones;
+mod thread;
+mod words;
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+use std::future::Future;
+
+pub use render::{RenderContext, render};
+pub use thread::{Bar, Card, Field, Message, Thread, Unit};
+
+use crate::request::Person;
+
+/// Something that a person said to Refloat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The chat's own id of the message, the same when it is delivered again.
+    pub id: String,
+    pub from: Person,
+    pub text: String,
+    /// The name of the request in whose thread it was said.
+    pub thread: Option<String>,
+}
+
+/// A chat service.
+pub trait Chat: Send + Sync + 'static {
+    /// Waits for the next thing that somebody says; `None` when the chat has
+    /// ended for good. May be dropped while it waits without losing anything.
+    fn receive(&self) -> impl Future<Output = Option<Incoming>> + Send;
+
+    /// Answers a person, so that only they need to see it. The text is lightly
+    /// Markdown: `**bold**`, code spans, lists, and `\` before what would be markup.
+    fn reply(&self, to: &Incoming, text: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Makes the chat's thread of a request match: creates it if there is none,
+    /// edits the card in place if it differs, and appends the messages that are
+    /// not there yet, told by their keys. Doing it twice is doing it once.
+    fn publish(&self, thread: &Thread) -> impl Future<Output = anyhow::Result<()>> + Send;
+}

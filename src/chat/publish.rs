@@ -1,0 +1,205 @@
+//! The publishing loop: makes the chat's threads match the requests.
+//!
+//! One watch, and a task for each request, so that a thread whose chat is slow
+//! or down holds up neither the others nor any work. A task always renders the
+//! latest state: what changed while it was publishing is told by what stands at
+//! the end of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
+use kube::{Api, ResourceExt};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::render::{RenderContext, render};
+use super::{Chat, Thread};
+use crate::request::RestoreRequest;
+use crate::request::phase;
+
+/// Publishes every request of `namespace` until `stop` is cancelled.
+///
+/// Requests that were over when the loop began are left alone. An object that
+/// cannot be read is logged and passed over. Whatever fails is tried again
+/// after growing pauses.
+pub async fn run<C: Chat>(
+    client: kube::Client,
+    namespace: String,
+    chat: Arc<C>,
+    context: RenderContext,
+    stop: CancellationToken,
+) {
+    let api: Api<DeserializeGuard<RestoreRequest>> = Api::namespaced(client, &namespace);
+    let tasks = TaskTracker::new();
+    let mut threads = Threads {
+        chat,
+        context: Arc::new(context),
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+        known: HashMap::new(),
+        began: false,
+        listed: Vec::new(),
+    };
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => break,
+            event = events.next() => event,
+        };
+        match event {
+            Some(Ok(event)) => threads.see(event),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "watching the restore requests failed; it is tried again");
+            }
+            None => break,
+        }
+    }
+    drop(threads);
+    tasks.close();
+    tasks.wait().await;
+}
+
+struct Threads<C> {
+    chat: Arc<C>,
+    context: Arc<RenderContext>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    /// By uid, since a name can be used again. A task ends when its sender is dropped.
+    known: HashMap<String, watch::Sender<Arc<RestoreRequest>>>,
+    /// The first list has been read.
+    began: bool,
+    /// The uids seen in the list that is being read.
+    listed: Vec<String>,
+}
+
+impl<C: Chat> Threads<C> {
+    fn see(&mut self, event: Event<DeserializeGuard<RestoreRequest>>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => {
+                if let Some(uid) = object.meta_uid() {
+                    self.listed.push(uid);
+                }
+                self.changed(object);
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.known.retain(|uid, _| listed.contains(uid));
+                self.began = true;
+            }
+            Event::Apply(object) => self.changed(object),
+            Event::Delete(object) => {
+                if let Some(uid) = object.meta_uid() {
+                    self.known.remove(&uid);
+                }
+            }
+        }
+    }
+
+    fn changed(&mut self, DeserializeGuard(object): DeserializeGuard<RestoreRequest>) {
+        let request = match object {
+            Ok(request) => request,
+            Err(error) => {
+                let name = error.metadata.name.as_deref().unwrap_or_default();
+                tracing::warn!(request = name, %error, "a restore request cannot be read and is not published");
+                return;
+            }
+        };
+        let Some(uid) = request.uid() else {
+            return;
+        };
+        let request = Arc::new(request);
+        if let Some(known) = self.known.get(&uid) {
+            known.send_replace(request);
+            return;
+        }
+        let over = request
+            .status
+            .as_ref()
+            .is_some_and(|status| phase(status).is_over());
+        if over && !self.began {
+            return;
+        }
+        let (sender, receiver) = watch::channel(request);
+        self.known.insert(uid, sender);
+        self.tasks.spawn(keep(
+            receiver,
+            Arc::clone(&self.chat),
+            Arc::clone(&self.context),
+            self.stop.clone(),
+        ));
+    }
+}
+
+/// The uid of an object, whether it can be read or not.
+trait MetaUid {
+    fn meta_uid(&self) -> Option<String>;
+}
+
+impl MetaUid for DeserializeGuard<RestoreRequest> {
+    fn meta_uid(&self) -> Option<String> {
+        match &self.0 {
+            Ok(request) => request.metadata.uid.clone(),
+            Err(error) => error.metadata.uid.clone(),
+        }
+    }
+}
+
+/// Keeps one thread as its request says, until the request is gone.
+async fn keep<C: Chat>(
+    mut requests: watch::Receiver<Arc<RestoreRequest>>,
+    chat: Arc<C>,
+    context: Arc<RenderContext>,
+    stop: CancellationToken,
+) {
+    let mut published: Option<Thread> = None;
+    let mut pauses = DefaultBackoff::default();
+    let mut failing_since: Option<Timestamp> = None;
+    loop {
+        let request = Arc::clone(&requests.borrow_and_update());
+        let thread = render(&request, &context);
+        if published.as_ref() != Some(&thread) {
+            match chat.publish(&thread).await {
+                Ok(()) => {
+                    if let Some(since) = failing_since.take() {
+                        tracing::info!(request = thread.request, %since, "the thread is published again");
+                    }
+                    pauses.reset();
+                    published = Some(thread);
+                }
+                Err(error) => {
+                    failing_since.get_or_insert_with(Timestamp::now);
+                    let pause = pauses.next().unwrap_or(Duration::from_secs(30));
+                    tracing::warn!(
+                        request = thread.request,
+                        error = format!("{error:#}"),
+                        ?pause,
+                        "publishing the thread failed; it is tried again"
+                    );
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    // Whatever has changed meanwhile is rendered as it is then.
+                    continue;
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = requests.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
