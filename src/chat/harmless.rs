@@ -54,7 +54,8 @@ pub(super) fn plain(text: &str, most: usize) -> String {
     let line = one_line(text)
         .replace('`', "'")
         .replace('@', "@\u{2060}")
-        .replace('<', "<\u{2060}");
+        .replace('<', "<\u{2060}")
+        .replace("](", "]\u{2060}(");
     if line.is_empty() {
         return "(empty)".to_owned();
     }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(link("javascript:alert(1)"), "`javascript:alert(1)`");
         assert_eq!(
             link("https://a.example/) [x](https://b"),
-            "`https://a.example/) [x](https://b`"
+            "`https://a.example/) [x]\u{2060}(https://b`"
         );
     }
 
