@@ -188,6 +188,10 @@ async fn keep<C: Chat>(
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(pause) => {}
                     }
+                    if requests.has_changed().is_err() {
+                        // The request is gone, and its thread is nobody's any more.
+                        return;
+                    }
                     // Whatever has changed meanwhile is rendered as it is then.
                     continue;
                 }
