@@ -51,7 +51,11 @@ pub(super) fn code(name: &str) -> String {
 
 /// Text on one line without anything that marks it up, for titles and code spans.
 pub(super) fn plain(text: &str, most: usize) -> String {
-    let line = one_line(text).replace('`', "'").replace('@', "@\u{2060}");
+    let line = one_line(text)
+        .replace('`', "'")
+        .replace('@', "@\u{2060}")
+        .replace('<', "<\u{2060}")
+        .replace("](", "]\u{2060}(");
     if line.is_empty() {
         return "(empty)".to_owned();
     }
@@ -178,7 +182,7 @@ mod tests {
         assert_eq!(link("javascript:alert(1)"), "`javascript:alert(1)`");
         assert_eq!(
             link("https://a.example/) [x](https://b"),
-            "`https://a.example/) [x](https://b`"
+            "`https://a.example/) [x]\u{2060}(https://b`"
         );
     }
 

@@ -188,6 +188,10 @@ async fn keep<C: Chat>(
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(pause) => {}
                     }
+                    if requests.has_changed().is_err() {
+                        // The request is gone, and its thread is nobody's any more.
+                        return;
+                    }
                     // Whatever has changed meanwhile is rendered as it is then.
                     continue;
                 }
@@ -201,5 +205,98 @@ async fn keep<C: Chat>(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::error_boundary::InvalidObject;
+    use tokio::sync::{Semaphore, mpsc};
+
+    use super::*;
+    use crate::chat::Incoming;
+    use crate::chat::samples::{context, in_phase};
+    use crate::request::Phase;
+
+    /// Publishes one thread for each permit, and tells what it published.
+    struct Slow {
+        permits: Semaphore,
+        published: mpsc::UnboundedSender<(String, Phase)>,
+    }
+
+    impl Chat for Slow {
+        async fn receive(&self) -> Option<Incoming> {
+            None
+        }
+
+        async fn reply(&self, _: &Incoming, _: &str) -> anyhow::Result<()> {
+            Ok(())
+        }
+
+        async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
+            self.permits.acquire().await?.forget();
+            self.published
+                .send((thread.request.clone(), thread.card.phase))?;
+            Ok(())
+        }
+    }
+
+    fn request(name: &str, phase: Phase) -> DeserializeGuard<RestoreRequest> {
+        let mut request = in_phase(phase);
+        request.metadata.name = Some(name.to_owned());
+        request.metadata.uid = Some(name.to_owned());
+        DeserializeGuard(Ok(request))
+    }
+
+    #[tokio::test]
+    async fn the_latest_state_is_published_and_what_was_over_is_not() {
+        let (published, mut seen) = mpsc::unbounded_channel();
+        let chat = Arc::new(Slow {
+            permits: Semaphore::new(0),
+            published,
+        });
+        let tasks = TaskTracker::new();
+        let mut threads = Threads {
+            chat: Arc::clone(&chat),
+            context: Arc::new(context()),
+            stop: CancellationToken::new(),
+            tasks: tasks.clone(),
+            known: HashMap::new(),
+            began: false,
+            listed: Vec::new(),
+        };
+        threads.see(Event::Init);
+        threads.see(Event::InitApply(request("old", Phase::Done)));
+        threads.see(Event::InitApply(request("one", Phase::Checking)));
+        threads.see(Event::InitApply(DeserializeGuard(Err(InvalidObject {
+            error: "spec: missing field".to_owned(),
+            metadata: kube::core::ObjectMeta::default(),
+        }))));
+        threads.see(Event::InitDone);
+        // Made and refused between two looks: it is news all the same.
+        threads.see(Event::Apply(request("two", Phase::Refused)));
+        chat.permits.add_permits(2);
+        let mut first = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
+        first.sort();
+        assert_eq!(
+            first,
+            [
+                ("one".to_owned(), Phase::Checking),
+                ("two".to_owned(), Phase::Refused)
+            ]
+        );
+        // The chat is slow: what changes meanwhile is told once, as it is then.
+        for phase in [Phase::AwaitingApproval, Phase::Pausing, Phase::Clearing] {
+            threads.see(Event::Apply(request("one", phase)));
+        }
+        chat.permits.add_permits(1);
+        assert_eq!(
+            seen.recv().await.unwrap(),
+            ("one".to_owned(), Phase::Clearing)
+        );
+        threads.see(Event::Delete(request("one", Phase::Clearing)));
+        threads.see(Event::Delete(request("two", Phase::Refused)));
+        tasks.close();
+        tasks.wait().await;
     }
 }

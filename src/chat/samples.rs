@@ -189,12 +189,12 @@ pub(crate) fn run(phase: &str, done: i64, ended: Option<i64>) -> RestoreRun {
     }
 }
 
-fn ending(outcome: Outcome, message: &str) -> Option<Ending> {
-    Some(Ending {
+fn ending(outcome: Outcome, message: &str) -> Ending {
+    Ending {
         at: at(30),
         outcome,
         message: message.to_owned(),
-    })
+    }
 }
 
 /// A request in that phase.
@@ -257,7 +257,7 @@ pub(crate) fn in_phase(wanted: Phase) -> RestoreRequest {
     ];
     let early = |outcome, message: &str| {
         let mut status = RestoreStatus {
-            ending: ending(outcome, message),
+            ending: Some(ending(outcome, message)),
             ..RestoreStatus::default()
         };
         if outcome != Outcome::Refused {

@@ -1,11 +1,9 @@
 //! A request's thread, as any chat can show it.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 
 use super::harmless::{cut, length};
-use super::words;
+use super::words::{self, put};
 use crate::request::Phase;
 
 /// What a chat shows of one request. All text is lightly Markdown and harmless:
@@ -168,9 +166,4 @@ impl Card {
         }
         self
     }
-}
-
-fn put(text: &mut String, words: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = text.write_fmt(words);
 }

@@ -1,5 +1,7 @@
 //! Numbers and moments in words.
 
+use std::fmt::{self, Write as _};
+
 use jiff::{SignedDuration, Timestamp};
 
 /// `12 B`, `1.2 KiB`, `3.4 GiB`.
@@ -38,6 +40,12 @@ fn two(big: i64, unit: &str, small: i64, small_unit: &str) -> String {
     } else {
         format!("{big} {unit} {small} {small_unit}")
     }
+}
+
+/// Writes at the end of a text.
+pub(super) fn put(text: &mut String, words: fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = text.write_fmt(words);
 }
 
 /// From one moment to another, in words.

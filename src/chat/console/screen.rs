@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use console::style;
 
+use crate::chat::words::put;
 use crate::chat::{Bar, Card, Thread};
 use crate::request::Phase;
 
@@ -39,10 +40,11 @@ fn unmarked(text: &str) -> String {
 
 /// A text of one or more lines, each with what it is about before it.
 pub(super) fn block(about: &str, text: &str) -> String {
-    unmarked(text)
-        .lines()
-        .map(|line| format!("{about} {line}\n"))
-        .collect()
+    let mut block = String::new();
+    for line in unmarked(text).lines() {
+        put(&mut block, format_args!("{about} {line}\n"));
+    }
+    block
 }
 
 /// A reply on a terminal.

@@ -9,7 +9,7 @@ use super::find::{is_active, may_see};
 use super::{Desk, Failure, request_name};
 use crate::chat::Incoming;
 use crate::chat::harmless::{code, harmless};
-use crate::chat::words;
+use crate::chat::words::{self, put};
 use crate::request::phase;
 use crate::request::preflight::{OrderView, label_value};
 
@@ -270,10 +270,10 @@ fn answer(line: &str, completion: &Completion, values: &[Value]) -> String {
         }
     }
     if all.len() > OFFERED {
-        text.push_str(&format!(
-            "\n- and {} more: type a few letters",
-            all.len() - OFFERED
-        ));
+        put(
+            &mut text,
+            format_args!("\n- and {} more: type a few letters", all.len() - OFFERED),
+        );
     }
     if all.is_empty() {
         text = format!(
@@ -373,8 +373,18 @@ mod tests {
             doc: String::new(),
         }];
         let line = "restore request tenant:";
-        insta::assert_snapshot!(answer(line, &complete(line), &offered), @"");
-        insta::assert_snapshot!(answer("restore ", &complete("restore "), &[]), @"");
-        insta::assert_snapshot!(answer(line, &complete(line), &[]), @"");
+        insta::assert_snapshot!(answer(line, &complete(line), &offered), @r#"
+After `restore request tenant:` can follow:
+- `poseidon1`
+"#);
+        insta::assert_snapshot!(answer("restore ", &complete("restore "), &[]), @r#"
+After `restore` can follow:
+- `request`: Start a restore: it is checked, approved and carried out in a thread of its own
+- `status`: Show where a request stands
+- `withdraw`: Call a request off; possible until something is deleted
+- `retry`: Go on with a request that is stuck
+- `resume`: Turn self-heal on again with things as they are, if a request is stuck
+"#);
+        insta::assert_snapshot!(answer(line, &complete(line), &[]), @r#"I know nothing that can follow `restore request tenant:`: there is nothing of that kind which you may use."#);
     }
 }

@@ -10,6 +10,7 @@ use super::{Desk, Failure, is_requester, known, refused, request_name};
 use crate::chat::Incoming;
 use crate::chat::harmless::code;
 use crate::chat::render::render;
+use crate::chat::words::put;
 use crate::request::people::People;
 use crate::request::phase;
 use crate::request::preflight::list;
@@ -118,15 +119,21 @@ fn overview(active: &[RestoreRequest], person: &Person, people: &People) -> Stri
         } else {
             ""
         };
-        text.push_str(&format!(
-            "\n- {}{whose}: {} is {}",
-            code(request_name(request)),
-            code(&request.spec.namespaces.join(", ")),
-            phase(&status).in_words()
-        ));
+        put(
+            &mut text,
+            format_args!(
+                "\n- {}{whose}: {} is {}",
+                code(request_name(request)),
+                code(&request.spec.namespaces.join(", ")),
+                phase(&status).in_words()
+            ),
+        );
     }
     if active.len() > LISTED {
-        text.push_str(&format!("\n- and {} more", active.len() - LISTED));
+        put(
+            &mut text,
+            format_args!("\n- and {} more", active.len() - LISTED),
+        );
     }
     text.push_str("\n`restore status <name>` says more about one of them.");
     text
@@ -193,6 +200,10 @@ mod tests {
                 "{who}"
             );
         }
-        insta::assert_snapshot!(overview(&[request], &person("anna"), &people()), @"");
+        insta::assert_snapshot!(overview(&[request], &person("anna"), &people()), @r#"
+Under way:
+- `poseidon1-7k2p9` (yours): `poseidon1-dev, poseidon1-test` is restoring
+`restore status <name>` says more about one of them.
+"#);
     }
 }

@@ -41,7 +41,7 @@ pub type OrderLookup =
     Arc<dyn Fn(String) -> BoxFuture<'static, anyhow::Result<Option<OrderView>>> + Send + Sync>;
 
 /// How long one answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// Who answers what people say.
 pub struct Desk {

@@ -275,7 +275,20 @@ mod tests {
         .into_iter()
         .map(|(line, who)| say(line, who))
         .collect();
-        insta::assert_snapshot!(table.join("\n"), @"");
+        insta::assert_snapshot!(table.join("\n"), @r#"
+poseidon1 poseidon1-dev,poseidon1-test backup= schedule=daily day=2026-11-23 bad migration
+poseidon1 poseidon1-dev backup= schedule= day= x
+poseidon1 poseidon1-dev backup= schedule=daily day= x
+`poseidon1-daily` names a schedule, and `weekly` another: say one of them.
+You may not ask for restores of the tenant `other`. You may for `poseidon1` and `triton2`.
+I do not know you here: the configuration has no entry for your account `mallory` of the chat `console`. Ask the platform team to add it.
+You may not ask for restores of any tenant. Ask the platform team for the right. Reviewers are Ravi and Olga.
+poseidon1 poseidon1-dev backup= schedule=daily day= the migration broke
+poseidon1 poseidon1-dev backup=b-1 schedule= day= x
+`test` can be of `poseidon1` and `triton2`. Write the namespaces in full, as `<tenant>-<environment>`.
+None of your tenants (`poseidon1` and `triton2`) has `nowhere` in its order, as far as the orders can be read. Say the tenant: `/restore request tenant:<tenant> namespaces:<namespaces> reason:<reason>`.
+A restore needs a reason, for the reviewer and the record: add `because <reason>` at the end, or `reason:"bad migration"` to `/restore request`.
+"#);
     }
 
     #[test]

@@ -224,7 +224,33 @@ mod tests {
                 say(&in_phase(phase), "ravi", Approve, None)
             ));
         }
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+Approve by Ravi
+Deny by Ravi
+Approve by Ravi
+`poseidon1-7k2p9` has changed meanwhile: `039b9` is not what it is now (`039b9f8a`). Read its card again, then say `approve poseidon1-7k2p9 digest:039b9f8a`.
+`poseidon1-7k2p9` has changed meanwhile: `ffffff` is not what it is now (`039b9f8a`). Read its card again, then say `approve poseidon1-7k2p9 digest:039b9f8a`.
+You may not approve `poseidon1-7k2p9`: you are not a reviewer. Reviewers are Ravi and Olga.
+I do not know you here: the configuration has no entry for your account `mallory` of the chat `console`. Ask the platform team to add it.
+You asked for `poseidon1-7k2p9` yourself, so that another reviewer has to approve it. Reviewers are Ravi and Olga.
+You asked for `poseidon1-7k2p9` yourself: to call it off, say `restore withdraw poseidon1-7k2p9`.
+Checking: `poseidon1-7k2p9` is still being checked: wait until its thread asks for approval.
+AwaitingApproval: Approve by Ravi
+Pausing: `poseidon1-7k2p9` does not wait for approval: it is turning self-heal off. See `restore status poseidon1-7k2p9`.
+Settling: `poseidon1-7k2p9` does not wait for approval: it is waiting for Argo CD to be quiet. See `restore status poseidon1-7k2p9`.
+Protecting: `poseidon1-7k2p9` does not wait for approval: it is taking a safety backup. See `restore status poseidon1-7k2p9`.
+Clearing: `poseidon1-7k2p9` does not wait for approval: it is clearing the namespaces. See `restore status poseidon1-7k2p9`.
+Restoring: `poseidon1-7k2p9` does not wait for approval: it is restoring. See `restore status poseidon1-7k2p9`.
+Verifying: `poseidon1-7k2p9` does not wait for approval: it is verifying what was restored. See `restore status poseidon1-7k2p9`.
+Resuming: Approve by Ravi
+Done: `poseidon1-7k2p9` does not wait for approval: it is done. See `restore status poseidon1-7k2p9`.
+Refused: `poseidon1-7k2p9` does not wait for approval: it is refused. See `restore status poseidon1-7k2p9`.
+Denied: `poseidon1-7k2p9` does not wait for approval: it is denied. See `restore status poseidon1-7k2p9`.
+Withdrawn: `poseidon1-7k2p9` does not wait for approval: it is withdrawn. See `restore status poseidon1-7k2p9`.
+Expired: `poseidon1-7k2p9` does not wait for approval: it is expired. See `restore status poseidon1-7k2p9`.
+ResumedAsIs: `poseidon1-7k2p9` does not wait for approval: it is ended with the namespaces as they are. See `restore status poseidon1-7k2p9`.
+Stuck: `poseidon1-7k2p9` does not wait for approval: it is stuck until somebody chooses how to go on. See `restore status poseidon1-7k2p9`.
+"#);
     }
 
     #[test]

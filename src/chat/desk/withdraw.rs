@@ -93,6 +93,27 @@ mod tests {
             at: at(1),
         });
         lines.push(say(&twice, "anna"));
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+Checking: withdrawn by Anna
+AwaitingApproval: withdrawn by Anna
+Pausing: withdrawn by Anna
+Settling: withdrawn by Anna
+Protecting: withdrawn by Anna
+Clearing: It is too late to withdraw `poseidon1-7k2p9`: its clearing has begun, and stopping now would leave the namespaces half empty. It goes on; if it gets stuck, `restore resume poseidon1-7k2p9` leaves things as they are.
+Restoring: It is too late to withdraw `poseidon1-7k2p9`: its clearing has begun, and stopping now would leave the namespaces half empty. It goes on; if it gets stuck, `restore resume poseidon1-7k2p9` leaves things as they are.
+Verifying: It is too late to withdraw `poseidon1-7k2p9`: its clearing has begun, and stopping now would leave the namespaces half empty. It goes on; if it gets stuck, `restore resume poseidon1-7k2p9` leaves things as they are.
+Resuming: It is too late to withdraw `poseidon1-7k2p9`: its clearing has begun, and stopping now would leave the namespaces half empty. It goes on; if it gets stuck, `restore resume poseidon1-7k2p9` leaves things as they are.
+Done: `poseidon1-7k2p9` is over: it is done. There is nothing to withdraw.
+Refused: `poseidon1-7k2p9` is over: it is refused. There is nothing to withdraw.
+Denied: `poseidon1-7k2p9` is over: it is denied. There is nothing to withdraw.
+Withdrawn: `poseidon1-7k2p9` is over: it is withdrawn. There is nothing to withdraw.
+Expired: `poseidon1-7k2p9` is over: it is expired. There is nothing to withdraw.
+ResumedAsIs: `poseidon1-7k2p9` is over: it is ended with the namespaces as they are. There is nothing to withdraw.
+Stuck: It is too late to withdraw `poseidon1-7k2p9`: its clearing has begun, and stopping now would leave the namespaces half empty. It goes on; if it gets stuck, `restore resume poseidon1-7k2p9` leaves things as they are.
+ravi: withdrawn by Ravi
+bert: `poseidon1-7k2p9` is not yours to steer: only Anna, who asked for it, or a reviewer can. Reviewers are Ravi and Olga.
+mallory: I do not know you here: the configuration has no entry for your account `mallory` of the chat `console`. Ask the platform team to add it.
+already: Anna has withdrawn `poseidon1-7k2p9` already; nothing is changed.
+"#);
     }
 }

@@ -1,0 +1,320 @@
+//! What happened, each thing once, from the facts and their moments.
+//!
+//! A key holds what makes the event that event: a number, a name, or its
+//! moment in milliseconds. So a thread that is rendered again, or made anew,
+//! says nothing twice.
+
+mod end;
+mod people;
+
+pub(super) use people::meaning;
+
+use jiff::Timestamp;
+
+use super::Message;
+use super::card::{from, inventory, source, via, what};
+use super::harmless::{code, cut, harmless, link};
+use super::render::View;
+use super::words::{between, bytes, put, sentence};
+use crate::request::Phase;
+use crate::request::preflight::{count, list};
+use crate::request::resource::{PullRequest, RestoreRun};
+
+/// The messages of a request, oldest first.
+pub(super) fn messages(view: &View<'_>) -> Vec<Message> {
+    let mut said = Said(Vec::new());
+    beginning(view, &mut said);
+    approval(view, &mut said);
+    on_the_way(view, &mut said);
+    for run in view
+        .status
+        .earlier_restores
+        .iter()
+        .chain(&view.status.restore)
+    {
+        restore(view, run, &mut said);
+    }
+    people::by_people(view, &mut said);
+    end::end(view, &mut said);
+    // Stable: what became known at once keeps the order in which it is said above.
+    said.0.sort_by_key(|message| message.at);
+    said.0
+}
+
+struct Said(Vec<Message>);
+
+impl Said {
+    fn say(&mut self, key: impl Into<String>, at: Timestamp, text: impl AsRef<str>) {
+        self.push(key.into(), at, text.as_ref(), false);
+    }
+
+    fn push(&mut self, key: String, at: Timestamp, text: &str, ask: bool) {
+        self.0.push(Message {
+            key,
+            at,
+            text: cut(text, Message::MOST),
+            ask,
+        });
+    }
+}
+
+fn moment(what: &str, at: Timestamp) -> String {
+    format!("{what}-{}", at.as_millisecond())
+}
+
+fn beginning(view: &View<'_>, said: &mut Said) {
+    said.say(
+        "requested",
+        view.created,
+        format!(
+            "{} asks to restore {}, from {}. Reason: {}",
+            harmless(&view.spec.requester.name, 100),
+            what(view.spec),
+            source(view.spec),
+            sentence(&harmless(&view.spec.reason, 1000))
+        ),
+    );
+    if let Some(checked) = &view.status.checked {
+        let mut text = format!(
+            "Checked: it will be restored from {}. To be deleted before that:",
+            from(view)
+        );
+        for line in inventory(&checked.inventory) {
+            text.push_str("\n- ");
+            text.push_str(&line);
+        }
+        said.say(moment("checked", checked.at), checked.at, text);
+    }
+}
+
+fn approval(view: &View<'_>, said: &mut Said) {
+    let status = view.status;
+    if let Some(pause) = &status.pause {
+        if let Some(opened) = &pause.opened {
+            said.say(
+                format!("pull-pause-{}", opened.number),
+                pause.at,
+                format!(
+                    "Pull request #{} is open: it turns self-heal off in the tenant's order. {}",
+                    opened.number,
+                    link(&opened.url)
+                ),
+            );
+        } else {
+            said.say(
+                "pull-pause-not-needed",
+                pause.at,
+                "Self-heal is off in the tenant's order already, so that no pull request is needed.",
+            );
+        }
+    }
+    if let Some(voided) = &status.voided {
+        said.say(
+            moment("voided", voided.at),
+            voided.at,
+            format!(
+                "**What was approved no longer holds.** {} It needs a new approval.",
+                sentence(&harmless(&voided.message, 800))
+            ),
+        );
+    }
+    if let Some(pause) = &status.pause {
+        ask(view, pause, said);
+    }
+    if let Some(approved) = &status.approved {
+        said.say(
+            moment("approved", approved.at),
+            approved.at,
+            format!(
+                "Approved by {} {}.",
+                harmless(&approved.by, 100),
+                via(approved.via)
+            ),
+        );
+    }
+}
+
+/// Asks the reviewers, once for each thing that they are asked to approve.
+fn ask(view: &View<'_>, pause: &PullRequest, said: &mut Said) {
+    let status = view.status;
+    let waits = view.phase == Phase::AwaitingApproval;
+    // Who was asked in vain is not asked in a thread that is made anew.
+    if !waits && status.approved.is_none() {
+        return;
+    }
+    let digest = view.short_digest();
+    let (key, at, again) = match &status.voided {
+        Some(voided) => (
+            format!("ask-{digest}-{}", voided.at.as_millisecond()),
+            pause.at.max(voided.at),
+            " again",
+        ),
+        None => (format!("ask-{digest}"), pause.at, ""),
+    };
+    let review = if pause.is_open() {
+        " A review on the pull request that approves it counts as well."
+    } else {
+        ""
+    };
+    let name = code(view.name);
+    let name = name.trim_matches('`');
+    said.push(
+        key,
+        at,
+        &format!(
+            "**Reviewers: please approve or deny{again}.** Read the card and the pull request, then say \
+             `approve {name} digest:{digest}`, or `deny request:{name} reason:\"...\"`. Whoever asked \
+             for the restore cannot approve it.{review}"
+        ),
+        waits,
+    );
+}
+
+fn on_the_way(view: &View<'_>, said: &mut Said) {
+    let status = view.status;
+    if let Some(pause) = &status.pause
+        && let Some(merged) = &pause.merged
+    {
+        let early = status.approved.is_none() && status.ending.is_none();
+        said.say(
+            "self-heal-off",
+            merged.at,
+            format!(
+                "Self-heal is off: {} was merged.{}",
+                number(pause),
+                if early {
+                    " The restore still waits for its approval; nothing is deleted."
+                } else {
+                    ""
+                }
+            ),
+        );
+    }
+    if let Some(settled) = &status.settled {
+        said.say(
+            moment("quiet", settled.at),
+            settled.at,
+            if settled.applications.is_empty() {
+                "Argo CD is quiet: no Application deploys to the namespaces.".to_owned()
+            } else {
+                let shown: Vec<String> = settled
+                    .applications
+                    .iter()
+                    .take(10)
+                    .map(|key| code(key))
+                    .collect();
+                let more = settled.applications.len() - shown.len();
+                format!(
+                    "Argo CD is quiet: {}{} will bring nothing back.",
+                    list(&shown),
+                    if more > 0 {
+                        format!(" and {more} more")
+                    } else {
+                        String::new()
+                    }
+                )
+            },
+        );
+    }
+    if let Some(backup) = &status.safety_backup
+        && let Some(at) = backup.completed_at
+    {
+        said.say(
+            format!("safety-{}", backup.name),
+            at,
+            format!(
+                "The safety backup {} is complete: it holds the namespaces as they were before.",
+                code(&backup.name)
+            ),
+        );
+    }
+    if let Some(clearing) = &status.clearing {
+        said.say(
+            "clearing-began",
+            clearing.cutoff,
+            format!(
+                "The clearing begins: {} will be deleted. From here on it cannot be withdrawn.",
+                count(clearing.progress.total, "object")
+            ),
+        );
+        if let Some(at) = clearing.emptied_at {
+            said.say(
+                moment("cleared", at),
+                at,
+                format!(
+                    "The namespaces are cleared: {} deleted in {}.",
+                    count(clearing.progress.total, "object"),
+                    between(clearing.cutoff, at)
+                ),
+            );
+        }
+    }
+    if let Some(verified) = &status.verified {
+        said.say(
+            "verified",
+            verified.at,
+            format!(
+                "Verified: {} complete, {} bound, {} ready.",
+                count(verified.volumes, "volume"),
+                count(verified.claims, "claim"),
+                count(verified.pods, "pod")
+            ),
+        );
+    }
+}
+
+fn number(pull: &PullRequest) -> String {
+    pull.opened.as_ref().map_or_else(
+        || "the pull request".to_owned(),
+        |opened| format!("pull request #{}", opened.number),
+    )
+}
+
+fn restore(view: &View<'_>, run: &RestoreRun, said: &mut Said) {
+    said.say(
+        format!("restore-began-{}", run.name),
+        run.created_at,
+        format!(
+            "The restore begins: Velero's Restore {} of {}.",
+            code(&run.name),
+            view.status.checked.as_ref().map_or_else(
+                || "the backup".to_owned(),
+                |checked| code(&checked.backup.name)
+            )
+        ),
+    );
+    let Some(at) = run.ended_at else {
+        return;
+    };
+    let mut text = format!(
+        "Velero has ended {}: {}. {}",
+        code(&run.name),
+        harmless(&run.phase, 60),
+        restored(run)
+    );
+    if run.warnings > 0 || run.errors > 0 {
+        put(
+            &mut text,
+            format_args!(
+                ", with {} and {}",
+                count(run.warnings, "warning"),
+                count(run.errors, "error")
+            ),
+        );
+    }
+    put(
+        &mut text,
+        format_args!(", in {}.", between(run.created_at, at)),
+    );
+    said.say(format!("restore-ended-{}", run.name), at, text);
+}
+
+/// `42 items, 1.2 GiB of volume data`.
+fn restored(run: &RestoreRun) -> String {
+    let items = count(run.items.done, "item");
+    if run.bytes.total > 0 {
+        format!("{items}, {} of volume data", bytes(run.bytes.done))
+    } else {
+        items
+    }
+}

@@ -1,0 +1,168 @@
+//! What people were asked, and what they chose.
+
+use super::{Said, moment};
+use crate::chat::harmless::{code, harmless};
+use crate::chat::render::View;
+use crate::chat::words::{between, put, sentence};
+use crate::request::Phase;
+use crate::request::preflight::list;
+use crate::request::resource::{Action, Choice, Outcome, ReminderOf, Stuck};
+
+/// Stuck, choices, a withdrawal that came too late, reminders.
+pub(super) fn by_people(view: &View<'_>, said: &mut Said) {
+    let status = view.status;
+    if let Some(stuck) = &status.stuck {
+        said.say(moment("stuck", stuck.at), stuck.at, stuck_text(view, stuck));
+    }
+    for choice in &status.choices {
+        said.say(moment("choice", choice.answers), choice.at, chosen(choice));
+    }
+    if let Some(withdrawal) = &view.spec.withdrawal
+        && let Some(clearing) = &status.clearing
+        && status
+            .ending
+            .as_ref()
+            .is_none_or(|ending| ending.outcome != Outcome::Withdrawn)
+    {
+        said.say(
+            "withdrawal-late",
+            withdrawal.at.max(clearing.cutoff),
+            format!(
+                "{} withdrew it, but the clearing had begun: the restore goes on, since stopping \
+                 now would leave the namespaces half empty.",
+                harmless(&withdrawal.by.name, 100)
+            ),
+        );
+    }
+    let mut approval = 0;
+    let mut self_heal = 0;
+    for reminder in &status.reminders {
+        let (key, text) = match reminder.about {
+            ReminderOf::Approval => {
+                approval += 1;
+                (
+                    format!("reminder-approval-{approval}"),
+                    format!(
+                        "Reminder: the restore {} still waits for a reviewer's approval.",
+                        code(view.name)
+                    ),
+                )
+            }
+            ReminderOf::SelfHealOff => {
+                self_heal += 1;
+                let since = status
+                    .pause
+                    .as_ref()
+                    .and_then(|pause| pause.merged.as_ref())
+                    .map(|merged| between(merged.at, reminder.at));
+                (
+                    format!("reminder-self-heal-{self_heal}"),
+                    format!(
+                        "Reminder: self-heal of the tenant {} has been off{}. It comes back when \
+                         this restore ends.",
+                        code(&view.spec.tenant),
+                        since
+                            .map(|since| format!(" for {since}"))
+                            .unwrap_or_default()
+                    ),
+                )
+            }
+        };
+        let asks = reminder.about == ReminderOf::Approval && view.phase == Phase::AwaitingApproval;
+        said.push(key, reminder.at, &text, asks);
+    }
+}
+
+fn stuck_text(view: &View<'_>, stuck: &Stuck) -> String {
+    let name = code(view.name);
+    let name = name.trim_matches('`');
+    let mut text = format!("**Stuck.** {}", sentence(&harmless(&stuck.message, 1000)));
+    put(
+        &mut text,
+        format_args!(
+            "\n- `restore retry {name}`: {}\n- `restore resume {name}`: {}",
+            meaning(Action::Retry, stuck),
+            meaning(Action::ResumeAsIs, stuck)
+        ),
+    );
+    text
+}
+
+/// What a choice would do to a request that is stuck so, in a sentence.
+pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
+    use crate::request::resource::StuckReason as Reason;
+    const AS_THEY_ARE: &str = "the restore ends, and self-heal is turned on again: Argo CD brings \
+        back what is in Git, and volume data that is not back yet stays in the safety backup.";
+    match (action, stuck.reason) {
+        (_, Reason::WouldPrune) => {
+            let objects: Vec<String> = stuck
+                .objects
+                .iter()
+                .take(8)
+                .map(|name| code(name))
+                .collect();
+            let more = stuck.objects.len().saturating_sub(objects.len());
+            format!(
+                "you agree that Argo CD deletes {}{}, and self-heal is turned on again.",
+                list(&objects),
+                if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                }
+            )
+        }
+        (Action::Retry, Reason::SafetyBackupFailed) => {
+            "a new safety backup is taken, and the restore goes on if it succeeds.".to_owned()
+        }
+        (Action::Retry, Reason::ClearingBlocked) => {
+            "the clearing goes on from where it is, with the same objects as approved.".to_owned()
+        }
+        (
+            Action::Retry,
+            Reason::RestoreFailed | Reason::RestorePartiallyFailed | Reason::RestoreVanished,
+        ) => "Velero restores the same backup once more. Nothing is cleared again: what is there \
+              already stays as it is."
+            .to_owned(),
+        (Action::Retry, Reason::RestoreStalled) => {
+            "the same Velero Restore is waited for once more.".to_owned()
+        }
+        (Action::Retry, Reason::VerificationFailed) => {
+            "what was restored is looked at once more.".to_owned()
+        }
+        (Action::Retry, Reason::ResumeBlocked) => {
+            "turning self-heal on again is tried once more.".to_owned()
+        }
+        (Action::ResumeAsIs, Reason::SafetyBackupFailed) => {
+            "the restore ends, nothing is deleted, and self-heal is turned on again.".to_owned()
+        }
+        (Action::ResumeAsIs, Reason::RestoreStalled) => {
+            format!("{AS_THEY_ARE} Velero cannot be stopped and may still restore something.")
+        }
+        (
+            Action::ResumeAsIs,
+            Reason::ClearingBlocked
+            | Reason::RestoreFailed
+            | Reason::RestorePartiallyFailed
+            | Reason::RestoreVanished,
+        ) => AS_THEY_ARE.to_owned(),
+        (Action::ResumeAsIs, Reason::VerificationFailed) => {
+            "the restore ends with what came back, and self-heal is turned on again.".to_owned()
+        }
+        (Action::ResumeAsIs, Reason::ResumeBlocked) => {
+            "the restore ends once self-heal is on again, whether or not the Applications are \
+             synced and healthy."
+                .to_owned()
+        }
+    }
+}
+
+fn chosen(choice: &Choice) -> String {
+    let name = harmless(&choice.by.name, 100);
+    match choice.action {
+        Action::Retry => format!("{name} chose to go on (`restore retry`)."),
+        Action::ResumeAsIs => format!(
+            "{name} chose to turn self-heal on again with things as they are (`restore resume`)."
+        ),
+    }
+}
