@@ -2,13 +2,13 @@
 
 //T mod applications;
 //T mod approval;
-//T mod apply;
+mod apply;
 mod build;
 //T mod conditions;
-//T mod decide;
+mod decide;
 //T mod digest;
 //T mod inventory;
-//T mod phase;
+mod phase;
 //T mod preflight;
 mod walk;
 mod world;
