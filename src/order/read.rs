@@ -81,13 +81,13 @@ impl<'s> Anchors<'s> {
         }
         let merges = entries.iter().filter(|entry| is_merge(entry));
         for merge in merges {
-            let merged = self.resolve(&merge.value);
-            let found = match &merged.kind {
+            let source = self.resolve(&merge.value);
+            let found = match &source.kind {
                 Kind::Sequence { items, .. } => items
                     .iter()
                     .take(HOPS)
                     .find_map(|item| self.get(item, name, hops - 1)),
-                _ => self.get(merged, name, hops - 1),
+                _ => self.get(source, name, hops - 1),
             };
             if found.is_some() {
                 return found;
@@ -285,19 +285,15 @@ impl<'s> Reader<'s> {
         let before = self.faults.len();
         let namespace = self.mapping(values, "namespace", "values.namespace");
         let name = namespace.and_then(|namespace| self.text(namespace, "name", path));
-        match name {
-            Some((name, node)) => {
-                self.label(&name, node, path);
-                Some(name)
-            }
-            None => {
-                if self.faults.len() == before {
-                    let at = namespace.unwrap_or(values);
-                    self.fault(at, path, "is missing: it names the tenant");
-                }
-                None
-            }
+        if let Some((name, node)) = name {
+            self.label(&name, node, path);
+            return Some(name);
         }
+        if self.faults.len() == before {
+            let at = namespace.unwrap_or(values);
+            self.fault(at, path, "is missing: it names the tenant");
+        }
+        None
     }
 
     /// Refuses what is no DNS-1123 label.

@@ -167,7 +167,7 @@ pub fn schedule_add(
     }
     match editor.child(&backup, "schedules")? {
         None if matches!(backup.node.kind, Kind::Mapping { flow: true, .. }) => {
-            missing.push(list(item))
+            missing.push(list(item));
         }
         None => editor.insert(&backup, vec![list(item)], Where::Last)?,
         Some(schedules) => append(&mut editor, &schedules, item, dash)?,
@@ -228,15 +228,12 @@ pub fn schedule_change(
     }
     if let Some(ttl) = change.ttl.filter(|ttl| !is_ttl(known, *ttl)) {
         let text = ttl.to_string();
-        match editor.child(&item, "ttl")? {
-            Some(place) => {
-                let word = quoted(&text, style(place.node), true);
-                editor.set(&place, &word, value(&text, &word))?;
-            }
-            None => {
-                let entry = NewEntry::scalar("ttl", &text, Node::plain(&text));
-                editor.insert(&item, vec![entry], Where::Last)?;
-            }
+        if let Some(place) = editor.child(&item, "ttl")? {
+            let word = quoted(&text, style(place.node), true);
+            editor.set(&place, &word, value(&text, &word))?;
+        } else {
+            let entry = NewEntry::scalar("ttl", &text, Node::plain(&text));
+            editor.insert(&item, vec![entry], Where::Last)?;
         }
     }
     editor.finish()
