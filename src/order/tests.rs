@@ -145,8 +145,11 @@ fn restored(values: &str, edit: impl Fn(String) -> String) -> String {
 }
 
 fn file(values: &str) -> String {
-    let lines: String = values.lines().map(|line| format!("  {line}\n")).collect();
-    format!("values: |\n{lines}")
+    let mut text = String::from("values: |\n");
+    for line in values.lines() {
+        text.extend(["  ", line, "\n"]);
+    }
+    text
 }
 
 #[test]
@@ -244,10 +247,11 @@ fn deep_and_large_inputs_are_answered() {
         "[".repeat(100_000)
     );
     assert!(Order::read(&deep).is_err());
-    let deep: String = (0..2000)
-        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-        .collect();
-    assert!(Order::read(&format!("values:\n{deep}")).is_err());
+    let mut deep = String::from("values:\n");
+    for depth in 0..2000 {
+        deep.extend([&" ".repeat(depth), "a:\n"]);
+    }
+    assert!(Order::read(&deep).is_err());
     let aliases = "values:\n  a: &a [x]\n  b: &b [*a, *a]\n  c: &c {<<: *c, d: *b}\n  namespace: *c\n  argocd:\n    <<: [*c, *c]\n";
     assert!(Order::read(aliases).is_err());
     assert!(
