@@ -291,6 +291,7 @@ fn what_cannot_be_written_fails() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn in_place_keeps_permissions_and_links() {
     use std::os::unix::fs::{PermissionsExt, symlink};

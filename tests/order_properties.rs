@@ -2,6 +2,9 @@
 //!
 //! An order is made from a row of dice, so that a failing one shrinks to a plain one.
 
+// A generator reads best as lines put together; how fast it is does not matter.
+#![allow(clippy::format_push_string, clippy::format_collect)]
+
 use proptest::prelude::*;
 use refloat::order::{
     Cron, Order, Schedule, ScheduleChange, ScheduleName, Setting, Ttl, schedule_add,
@@ -279,10 +282,7 @@ fn independently(text: &str) -> Value {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let values = documents
         .into_iter()
-        .find_map(|mut document| match document.get_mut("values") {
-            Some(values) => Some(values.take()),
-            None => None,
-        });
+        .find_map(|mut document| document.get_mut("values").map(Value::take));
     match values.unwrap() {
         Value::String(inner) => serde_saphyr::from_str(&inner).unwrap(),
         values => values,

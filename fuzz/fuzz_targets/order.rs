@@ -1,6 +1,7 @@
 //! Any text is read, or refused; an edit does what it says, or is refused; nothing panics.
 //!
-//! Run: `cargo +nightly fuzz run order -- -max_total_time=600 -timeout=10 -dict=order.dict`
+//! Run, from the project's folder:
+//! `cargo +nightly fuzz run order fuzz/corpus/order tests/orders -- -max_total_time=600 -timeout=10 -max_len=4096 -dict=fuzz/order.dict`
 
 #![no_main]
 

@@ -353,7 +353,7 @@ fn read(file: &Path, streams: &mut Streams<'_>) -> Result<String, Failure> {
     result.map_err(|error| Failure::Invalid(vec![format!("{}: {error}", name(file))]))?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = valid.split(|byte| *byte == b'\n').count();
         let last = valid.rsplit(|byte| *byte == b'\n').next().unwrap_or(valid);
         let column = String::from_utf8_lossy(last).chars().count() + 1;
         let line = format!("{}:{line}:{column}: the file is not UTF-8", name(file));

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::anchors::is_merge;
 use super::fault::Fault;
 use super::proof::Change;
-use super::read::is_merge;
 use super::source::Source;
 use super::splice::Splice;
 use super::tree::{Entry, Kind, Node, Style};

@@ -7,14 +7,17 @@
 //!
 //! Architecture invariant: nothing here does I/O, is async, or knows a client library.
 
+mod anchors;
 mod cron;
 mod duration;
 mod editor;
 mod entries;
 mod fault;
+mod list;
 mod name;
 mod proof;
 mod read;
+mod scalar;
 mod schedule;
 mod self_heal;
 mod source;
@@ -24,9 +27,9 @@ mod tree;
 pub use cron::{Cron, CronError, Fields, Times};
 pub use duration::{DurationError, Ttl};
 pub use fault::{Fault, OrderError};
+pub use name::{ScheduleName, ScheduleNameError};
 pub use schedule::{
-    DEFAULT_BACKUPLABEL, ScheduleChange, ScheduleName, ScheduleNameError, schedule_add,
-    schedule_change, schedule_remove,
+    DEFAULT_BACKUPLABEL, ScheduleChange, schedule_add, schedule_change, schedule_remove,
 };
 pub use self_heal::{AbsentKey, SelfHealRecord, self_heal_off, self_heal_restore};
 pub use source::Form;

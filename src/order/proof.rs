@@ -170,29 +170,34 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn same(&mut self, a: &Node, b: &Node, but: Option<usize>) -> bool {
-        if a.tag != b.tag || (a.anchor == 0) != (b.anchor == 0) {
+    fn same(&mut self, old: &Node, new: &Node, but: Option<usize>) -> bool {
+        if old.tag != new.tag || (old.anchor == 0) != (new.anchor == 0) {
             return false;
         }
-        if a.anchor != 0 {
-            self.anchors.insert(a.anchor, b.anchor);
+        if old.anchor != 0 {
+            self.anchors.insert(old.anchor, new.anchor);
         }
-        match (&a.kind, &b.kind) {
-            (Kind::Scalar { text: x, style: s }, Kind::Scalar { text: y, style: t }) => {
-                x == y && (*s == Style::Plain) == (*t == Style::Plain)
-            }
-            (Kind::Mapping { entries: x, .. }, Kind::Mapping { entries: y, .. }) => {
-                x.len() == y.len()
-                    && x.iter().zip(y).enumerate().all(|(index, (x, y))| {
-                        self.same(&x.key, &y.key, None)
-                            && (Some(index) == but && x.value.tag == y.value.tag
-                                || self.same(&x.value, &y.value, None))
+        match (&old.kind, &new.kind) {
+            (
+                Kind::Scalar { text: was, style },
+                Kind::Scalar {
+                    text: is,
+                    style: now,
+                },
+            ) => was == is && (*style == Style::Plain) == (*now == Style::Plain),
+            (Kind::Mapping { entries: was, .. }, Kind::Mapping { entries: is, .. }) => {
+                was.len() == is.len()
+                    && was.iter().zip(is).enumerate().all(|(index, (was, is))| {
+                        self.same(&was.key, &is.key, None)
+                            && (Some(index) == but && was.value.tag == is.value.tag
+                                || self.same(&was.value, &is.value, None))
                     })
             }
-            (Kind::Sequence { items: x, .. }, Kind::Sequence { items: y, .. }) => {
-                x.len() == y.len() && x.iter().zip(y).all(|(x, y)| self.same(x, y, None))
+            (Kind::Sequence { items: was, .. }, Kind::Sequence { items: is, .. }) => {
+                was.len() == is.len()
+                    && was.iter().zip(is).all(|(was, is)| self.same(was, is, None))
             }
-            (Kind::Alias(x), Kind::Alias(y)) => self.anchors.get(x) == Some(y),
+            (Kind::Alias(was), Kind::Alias(is)) => self.anchors.get(was) == Some(is),
             _ => false,
         }
     }

@@ -1,12 +1,10 @@
 //! Reading: from the tree to the typed order, with every fault named.
 
+use super::anchors::Anchors;
 use super::fault::{Fault, OrderError};
 use super::source::Source;
-use super::tree::{Entry, Kind, Node, Style};
+use super::tree::{Kind, Node, Style};
 use super::{Backup, Environment, Order, Schedule, Setting, SyncPolicy};
-
-/// How many aliases and merges are followed for one key.
-const HOPS: usize = 16;
 
 /// The words that are a boolean for every reader of YAML.
 pub(super) fn boolean(word: &str) -> Option<bool> {
@@ -28,78 +26,6 @@ pub(super) fn read(source: &Source) -> Result<Order, OrderError> {
         Some(order) if reader.faults.is_empty() => Ok(order),
         _ => Err(OrderError::many(reader.faults)),
     }
-}
-
-/// The nodes that carry an anchor, by number.
-pub(super) struct Anchors<'s>(std::collections::HashMap<usize, &'s Node>);
-
-impl<'s> Anchors<'s> {
-    pub(super) fn of(document: &'s Node) -> Self {
-        let mut anchors = std::collections::HashMap::new();
-        let mut left = vec![document];
-        while let Some(node) = left.pop() {
-            if node.anchor != 0 {
-                anchors.insert(node.anchor, node);
-            }
-            match &node.kind {
-                Kind::Mapping { entries, .. } => {
-                    for entry in entries {
-                        left.extend([&entry.key, &entry.value]);
-                    }
-                }
-                Kind::Sequence { items, .. } => left.extend(items),
-                Kind::Scalar { .. } | Kind::Alias(_) => {}
-            }
-        }
-        Self(anchors)
-    }
-
-    /// The node that is meant: an alias is followed.
-    fn resolve(&self, mut node: &'s Node) -> &'s Node {
-        for _ in 0..HOPS {
-            let Kind::Alias(target) = node.kind else {
-                break;
-            };
-            let Some(next) = self.0.get(&target) else {
-                break;
-            };
-            node = next;
-        }
-        node
-    }
-
-    /// The value of a key, also when a merge brings it.
-    fn get(&self, mapping: &'s Node, name: &str, hops: usize) -> Option<&'s Entry> {
-        let Kind::Mapping { entries, .. } = &self.resolve(mapping).kind else {
-            return None;
-        };
-        if let Some(entry) = entries.iter().find(|entry| entry.name() == Some(name)) {
-            return Some(entry);
-        }
-        if hops == 0 {
-            return None;
-        }
-        let merges = entries.iter().filter(|entry| is_merge(entry));
-        for merge in merges {
-            let merged = self.resolve(&merge.value);
-            let found = match &merged.kind {
-                Kind::Sequence { items, .. } => items
-                    .iter()
-                    .take(HOPS)
-                    .find_map(|item| self.get(item, name, hops - 1)),
-                _ => self.get(merged, name, hops - 1),
-            };
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
-    }
-}
-
-/// Is this `<<: ...`?
-pub(super) fn is_merge(entry: &Entry) -> bool {
-    matches!(entry.key.scalar(), Some(("<<", Style::Plain)))
 }
 
 struct Reader<'s> {
@@ -285,19 +211,15 @@ impl<'s> Reader<'s> {
         let before = self.faults.len();
         let namespace = self.mapping(values, "namespace", "values.namespace");
         let name = namespace.and_then(|namespace| self.text(namespace, "name", path));
-        match name {
-            Some((name, node)) => {
-                self.label(&name, node, path);
-                Some(name)
-            }
-            None => {
-                if self.faults.len() == before {
-                    let at = namespace.unwrap_or(values);
-                    self.fault(at, path, "is missing: it names the tenant");
-                }
-                None
-            }
+        if let Some((name, node)) = name {
+            self.label(&name, node, path);
+            return Some(name);
         }
+        if self.faults.len() == before {
+            let at = namespace.unwrap_or(values);
+            self.fault(at, path, "is missing: it names the tenant");
+        }
+        None
     }
 
     /// Refuses what is no DNS-1123 label.

@@ -4,11 +4,13 @@ use super::Edit;
 use super::cron::Cron;
 use super::duration::Ttl;
 use super::editor::{Editor, Place};
-use super::entries::{NewEntry, Where, indented};
+use super::entries::{NewEntry, Where};
 use super::fault::{Fault, OrderError};
-use super::name;
+use super::list::{append, dash, list_indent};
+use super::name::ScheduleName;
 use super::proof::Change;
 use super::read;
+use super::scalar::{quoted, style, value};
 use super::source::Source;
 use super::tree::{Kind, Node, Style};
 use super::{Order, Schedule};
@@ -18,51 +20,6 @@ pub const DEFAULT_BACKUPLABEL: &str = "backupresource: true";
 
 /// How long Velero's timestamp is, as in `poseidon1-daily-20260102010000`.
 const TIMESTAMP: usize = 14;
-
-/// A name for a schedule: a DNS-1123 label.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ScheduleName(String);
-
-/// Why a text is no name for a schedule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` {why}", .text.escape_debug())]
-pub struct ScheduleNameError {
-    /// What was given, shortened.
-    pub text: String,
-    pub why: &'static str,
-}
-
-impl ScheduleName {
-    /// # Errors
-    /// What is no DNS-1123 label.
-    pub fn parse(text: &str) -> Result<Self, ScheduleNameError> {
-        let text = text.trim_matches(' ');
-        match name::label(text) {
-            Ok(()) => Ok(Self(text.to_owned())),
-            Err(why) => Err(ScheduleNameError {
-                text: text.chars().take(80).collect(),
-                why,
-            }),
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// As YAML: quoted where a reader could take it for a number or a boolean.
-    fn written(&self, like: Style) -> String {
-        let plain = self.0.starts_with(|first: char| first.is_ascii_lowercase())
-            && read::plain_is_text(&self.0);
-        quoted(&self.0, like, plain)
-    }
-}
-
-impl std::fmt::Display for ScheduleName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What to change of a schedule; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -167,7 +124,7 @@ pub fn schedule_add(
     }
     match editor.child(&backup, "schedules")? {
         None if matches!(backup.node.kind, Kind::Mapping { flow: true, .. }) => {
-            missing.push(list(item))
+            missing.push(list(item));
         }
         None => editor.insert(&backup, vec![list(item)], Where::Last)?,
         Some(schedules) => append(&mut editor, &schedules, item, dash)?,
@@ -228,15 +185,12 @@ pub fn schedule_change(
     }
     if let Some(ttl) = change.ttl.filter(|ttl| !is_ttl(known, *ttl)) {
         let text = ttl.to_string();
-        match editor.child(&item, "ttl")? {
-            Some(place) => {
-                let word = quoted(&text, style(place.node), true);
-                editor.set(&place, &word, value(&text, &word))?;
-            }
-            None => {
-                let entry = NewEntry::scalar("ttl", &text, Node::plain(&text));
-                editor.insert(&item, vec![entry], Where::Last)?;
-            }
+        if let Some(place) = editor.child(&item, "ttl")? {
+            let word = quoted(&text, style(place.node), true);
+            editor.set(&place, &word, value(&text, &word))?;
+        } else {
+            let entry = NewEntry::scalar("ttl", &text, Node::plain(&text));
+            editor.insert(&item, vec![entry], Where::Last)?;
         }
     }
     editor.finish()
@@ -305,134 +259,6 @@ pub fn schedule_remove(text: &str, name: &ScheduleName) -> Result<Edit, OrderErr
         }
     });
     editor.finish()
-}
-
-/// Puts an item at the end of the list at `place`, written as the one before it is.
-fn append(
-    editor: &mut Editor<'_>,
-    place: &Place<'_>,
-    mut item: Vec<NewEntry>,
-    indent: usize,
-) -> Result<(), Fault> {
-    let source = editor.source;
-    let text = source.text();
-    let refuse = |words: &str| source.fault(place.node.start, &place.keys, words);
-    let braces = |item: &[NewEntry]| format!("{{{}}}", NewEntry::flows(item));
-    let items = match &place.node.kind {
-        Kind::Sequence { items, .. } => items.as_slice(),
-        Kind::Scalar { .. } | Kind::Mapping { .. } | Kind::Alias(_) => &[],
-    };
-    match (&place.node.kind, items.last()) {
-        (Kind::Sequence { flow: true, .. }, Some(last)) => {
-            editor.replace(last.end..last.end, format!(", {}", braces(&item)));
-        }
-        (Kind::Sequence { .. }, Some(last)) => {
-            let (line, column) = dash(editor, place, items.len() - 1)?;
-            let mut offset = 2;
-            if let Kind::Mapping {
-                flow: false,
-                entries,
-            } = &last.kind
-            {
-                item.sort_by_key(|new| {
-                    let same = |entry: &super::tree::Entry| entry.name() == Some(new.key());
-                    entries.iter().position(same).unwrap_or(usize::MAX)
-                });
-                if text.line_of(last.start) == line {
-                    offset = text.column(last.start).saturating_sub(column);
-                }
-            }
-            let lines = indented(&NewEntry::item(&item, offset), column);
-            editor.insert_after(editor.room_after(last, &place.keys)?, &lines);
-        }
-        _ if place.in_flow => {
-            let list = format!("[{}]", braces(&item));
-            let to = Kind::Sequence {
-                flow: true,
-                items: vec![NewEntry::node(item)],
-            };
-            return editor.set_inline(place, &list, Node::intended(to));
-        }
-        _ => {
-            let Some((entry, colon)) = place
-                .entry
-                .and_then(|entry| Some((entry, editor.colon(entry)?)))
-            else {
-                return Err(refuse("has no `:`"));
-            };
-            let end = colon.max(place.node.end);
-            let between = text
-                .text
-                .get(colon..place.node.start.max(colon))
-                .unwrap_or("?");
-            if !editor.in_one_line(colon..end)
-                || !between.trim_matches(' ').is_empty()
-                || !editor.rest_is_blank(end)
-            {
-                return Err(refuse(
-                    "is empty in a way that no schedule can be added to safely; write `schedules: []`",
-                ));
-            }
-            let column = text.column(entry.key.start) + indent;
-            let lines = indented(&NewEntry::item(&item, 2), column);
-            if !place.node.is_empty() {
-                editor.replace(colon..end, "");
-            }
-            editor.insert_after(text.line_of(entry.key.start), &lines);
-            let to = Kind::Sequence {
-                flow: false,
-                items: vec![NewEntry::node(item)],
-            };
-            editor.change(Change::Set {
-                path: place.path.clone(),
-                to: Node::intended(to),
-            });
-            return Ok(());
-        }
-    }
-    editor.change(Change::Insert {
-        path: place.path.clone(),
-        index: items.len(),
-        key: "",
-        value: NewEntry::node(item),
-    });
-    Ok(())
-}
-
-/// Line and column of the dash of an item of the block list at `place`.
-fn dash(editor: &Editor<'_>, place: &Place<'_>, index: usize) -> Result<(usize, usize), Fault> {
-    let text = editor.source.text();
-    let items = match &place.node.kind {
-        Kind::Sequence { items, .. } => items.as_slice(),
-        Kind::Scalar { .. } | Kind::Mapping { .. } | Kind::Alias(_) => &[],
-    };
-    let above = match index.checked_sub(1).and_then(|index| items.get(index)) {
-        Some(previous) => editor.last_line(previous) + 1,
-        None => place
-            .entry
-            .map_or(0, |entry| text.line_of(entry.key.start) + 1),
-    };
-    let start = items.get(index).map_or(place.node.start, |item| item.start);
-    let found = (above..=text.line_of(start)).rev().find_map(|line| {
-        let whole = text.line(line);
-        let trimmed = whole.trim_start_matches(' ');
-        trimmed
-            .starts_with('-')
-            .then_some((line, whole.len() - trimmed.len()))
-    });
-    let words = "is not written as a list with a line for each `-`";
-    found.ok_or_else(|| editor.source.fault(start, &place.keys, words))
-}
-
-/// How much deeper than their key the dashes of the order's other lists stand.
-fn list_indent(editor: &Editor<'_>) -> Option<usize> {
-    let values = editor.values().ok()?;
-    let list = editor.child(&values, "environments").ok()??;
-    let Kind::Sequence { flow: false, items } = &list.node.kind else {
-        return None;
-    };
-    let (_, column) = dash(editor, &list, 0).ok().filter(|_| !items.is_empty())?;
-    column.checked_sub(editor.source.text().column(list.entry?.key.start))
 }
 
 /// The list of schedules.
@@ -525,32 +351,4 @@ fn is_ttl(known: &Schedule, ttl: Ttl) -> bool {
         .ttl
         .as_deref()
         .is_some_and(|known| Ttl::parse_written(known) == Ok(ttl))
-}
-
-fn style(node: &Node) -> Style {
-    node.scalar().map_or(Style::Plain, |(_, style)| style)
-}
-
-/// What a written word must read as.
-fn value(text: &str, word: &str) -> Node {
-    let style = if word.starts_with(['"', '\'']) {
-        Style::Double
-    } else {
-        Style::Plain
-    };
-    Node::intended(Kind::Scalar {
-        text: text.to_owned(),
-        style,
-    })
-}
-
-/// A text as YAML, in the quotes that stood there; without any only where it is `plain`.
-fn quoted(text: &str, like: Style, plain: bool) -> String {
-    match like {
-        Style::Single => format!("'{}'", text.replace('\'', "''")),
-        Style::Plain if plain => text.to_owned(),
-        Style::Plain | Style::Double | Style::Literal | Style::Folded => {
-            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-        }
-    }
 }

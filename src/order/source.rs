@@ -319,11 +319,17 @@ fn join(path: &[String]) -> String {
 
 /// What YAML does not allow in a text, or what readers of YAML do not agree about.
 fn forbidden(text: &str) -> Option<(usize, &'static str)> {
-    let mut characters = text.char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    // Nearly all of a file is printable ASCII: only the rest is looked at one by one.
+    while let Some(next) = bytes[from..]
+        .iter()
+        .position(|byte| !matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
+    {
+        let at = from + next;
+        let character = text.get(at..)?.chars().next()?;
         match character {
-            '\t' | '\n' | ' '..='~' => {}
-            '\r' if matches!(characters.peek(), Some((_, '\n'))) => {}
+            '\r' if bytes.get(at + 1) == Some(&b'\n') => {}
             '\r' => return Some((at, "a carriage return without a line feed")),
             BYTE_ORDER_MARK => return Some((at, "a byte order mark inside the file")),
             '\u{85}' | '\u{2028}' | '\u{2029}' => {
@@ -338,6 +344,7 @@ fn forbidden(text: &str) -> Option<(usize, &'static str)> {
             }
             _ => {}
         }
+        from = at + character.len_utf8();
     }
     None
 }

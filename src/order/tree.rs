@@ -45,7 +45,7 @@ pub(super) struct Node {
     pub(super) end: usize,
     /// Number of the anchor set here, 0 for none.
     pub(super) anchor: usize,
-    pub(super) tag: Option<String>,
+    pub(super) tag: Option<Box<str>>,
 }
 
 impl Node {
@@ -189,7 +189,24 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Broken> {
 struct Open {
     node: Node,
     key: Option<Node>,
-    names: HashSet<String>,
+    /// The keys so far, once there are too many to look through.
+    names: Option<HashSet<String>>,
+}
+
+/// Is this key in the mapping already? A merge may be there several times.
+fn known(entries: &[Entry], names: &mut Option<HashSet<String>>, key: &Node) -> bool {
+    const FEW: usize = 16;
+    let Some((name, _)) = key.scalar().filter(|(name, _)| *name != "<<") else {
+        return false;
+    };
+    if entries.len() < FEW {
+        return entries.iter().any(|entry| entry.name() == Some(name));
+    }
+    let names = names.get_or_insert_with(|| {
+        let names = entries.iter().filter_map(Entry::name);
+        names.map(str::to_owned).collect()
+    });
+    !names.insert(name.to_owned())
 }
 
 struct Builder<'t> {
@@ -221,7 +238,7 @@ impl Builder<'_> {
             start,
             end,
             anchor,
-            tag: tag.map(|tag| tag.to_string()),
+            tag: tag.map(|tag| tag.to_string().into()),
         };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -286,7 +303,7 @@ impl Builder<'_> {
         self.open.push(Open {
             node,
             key: None,
-            names: HashSet::new(),
+            names: None,
         });
     }
 
@@ -303,10 +320,9 @@ impl Builder<'_> {
                     entries.push(Entry { key, value: node });
                 } else {
                     let (flow, at) = (*flow, node.start);
-                    let name = node.scalar().map(|(text, _)| text.to_owned());
-                    let known = name.clone().is_some_and(|name| !open.names.insert(name));
+                    let known = known(entries, &mut open.names, &node);
                     open.key = Some(node);
-                    if known && name.as_deref() != Some("<<") {
+                    if known {
                         return Err(
                             self.broken(at, "this key is written twice in the same mapping")
                         );
