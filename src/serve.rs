@@ -1,6 +1,7 @@
 //! Refloat as a whole: the controller, the thread publisher and the front desk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use kube::CustomResourceExt as _;
@@ -49,9 +50,23 @@ pub async fn serve<C: Chat>(
         stop.cancel();
     };
     let working = controller::run(config, clients, stop.clone());
-    let ((), (), worked) = tokio::join!(publishing, answering, working);
-    worked
+    let everything = async { tokio::join!(publishing, answering, working).2 };
+    let patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        worked = everything => worked,
+        () = patience => {
+            // Whatever was cut short is found again at the next start.
+            tracing::info!("stopped without waiting for what is under way");
+            Ok(())
+        }
+    }
 }
+
+/// How long what is under way may take to end after a stop.
+const GRACE: Duration = Duration::from_secs(3);
 
 fn lookup(github: Github) -> OrderLookup {
     Arc::new(move |tenant| {

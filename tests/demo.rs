@@ -84,10 +84,10 @@ async fn start() -> anyhow::Result<World> {
 async fn by_itself() -> anyhow::Result<()> {
     let world = start().await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order(TENANT).await?;
+    let order = world.order(TENANT).await?;
 
     say("A migration goes wrong in poseidon1-dev");
-    world.harbour.platform.break_tenant(NAMESPACE).await?;
+    world.break_tenant(NAMESPACE).await?;
     show_data(&world).await?;
     let broken = before.differences(&world.harbour.platform.snapshot().await?);
     for difference in &broken {
@@ -136,7 +136,7 @@ async fn by_itself() -> anyhow::Result<()> {
 
     say("Looking at the world itself");
     world.check_restored(&name, &before, &order).await?;
-    let now = Order::read(&world.harbour.platform.order(TENANT).await?)?;
+    let now = Order::read(&world.order(TENANT).await?)?;
     anyhow::ensure!(now.sync_policy.self_heal.value, "self-heal is off in the order");
     show_data(&world).await?;
     for line in [
@@ -188,7 +188,7 @@ impl Shown {
 
 async fn by_hand() -> anyhow::Result<()> {
     let world = start().await?;
-    world.harbour.platform.break_tenant(NAMESPACE).await?;
+    world.break_tenant(NAMESPACE).await?;
     println!(
         "\
 \n   The data of {NAMESPACE} is broken. You are ada, a developer of {TENANT}; a line that begins\n\

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
@@ -23,11 +23,13 @@ use tokio_util::task::TaskTracker;
 use super::render::{RenderContext, render};
 use super::{Chat, Thread};
 use crate::request::RestoreRequest;
+use crate::request::conditions::ended_at;
 use crate::request::phase;
 
 /// Publishes every request of `namespace` until `stop` is cancelled.
 ///
-/// Requests that were over when the loop began are left alone. An object that
+/// Requests that had long been over when the loop began are left alone; one
+/// that ended just before may have its last word still to be said. An object that
 /// cannot be read is logged and passed over. Whatever fails is tried again
 /// after growing pauses.
 pub async fn run<C: Chat>(
@@ -66,6 +68,9 @@ pub async fn run<C: Chat>(
     tasks.close();
     tasks.wait().await;
 }
+
+/// A thread whose request ended longer ago than this has had its last word.
+const SETTLED: SignedDuration = SignedDuration::from_mins(15);
 
 struct Threads<C> {
     chat: Arc<C>,
@@ -121,11 +126,11 @@ impl<C: Chat> Threads<C> {
             known.send_replace(request);
             return;
         }
-        let over = request
-            .status
-            .as_ref()
-            .is_some_and(|status| phase(status).is_over());
-        if over && !self.began {
+        let long_over = request.status.as_ref().is_some_and(|status| {
+            phase(status).is_over()
+                && ended_at(status).is_none_or(|at| Timestamp::now().duration_since(at) > SETTLED)
+        });
+        if long_over && !self.began {
             return;
         }
         let (sender, receiver) = watch::channel(request);

@@ -86,6 +86,15 @@ pub fn publish(status: &mut RestoreStatus, generation: Option<i64>, now: Timesta
         .collect();
 }
 
+/// When a request ended, by its condition `Succeeded`; `None` while it has not.
+pub fn ended_at(status: &RestoreStatus) -> Option<Timestamp> {
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Succeeded" && condition.status != "Unknown")
+        .map(|condition| condition.last_transition_time)
+}
+
 fn flag(on: bool) -> &'static str {
     if on { "True" } else { "False" }
 }

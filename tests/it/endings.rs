@@ -29,7 +29,7 @@ impl Stage {
         })
         .await?;
         let before = world.harbour.platform.snapshot().await?;
-        let order = world.harbour.platform.order("poseidon1").await?;
+        let order = world.order("poseidon1").await?;
         let mut refloat = Refloat::start(&world.harbour.refloat_config(more)?)?;
         let name = world.ask(&mut refloat, REQUEST).await?;
         world.until_asked(&name).await?;
@@ -46,7 +46,8 @@ impl Stage {
     async fn ends(self, phase: Phase) -> anyhow::Result<()> {
         self.world.until_phase(&self.name, phase).await?;
         self.refloat.stop().await?;
-        self.world.check_untouched(&self.before, &self.order).await
+        self.world.check_untouched(&self.before, &self.order).await?;
+        self.world.end().await
     }
 
     async fn pull(&self) -> anyhow::Result<harbour::github::PullView> {
@@ -124,7 +125,7 @@ async fn the_requester_cannot_approve() -> anyhow::Result<()> {
     for who in ["linus", "ada", "odd", "stranger"] {
         let from = refloat.shown().len();
         refloat.say(&format!("as {who}: approve {name}")).await?;
-        refloat.until_after(from, who).await?;
+        refloat.until_after(from, &format!("@{who}")).await?;
     }
     // On GitHub under the account that the configuration links to them, too.
     let number = world.harbour.pulls().await?[0].number;
@@ -149,7 +150,8 @@ async fn the_requester_cannot_approve() -> anyhow::Result<()> {
     // Somebody else's counts.
     review("grace-platform").await?;
     world.until_phase(&name, Phase::Done).await?;
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }
 
 /// A user-defined Application is not reached by the order: it is named, and
@@ -166,7 +168,10 @@ async fn an_application_that_still_heals_is_named_and_then_all_is_undone() -> an
         .world
         .waits_for(&stage.name, "still heals, and the order does not reach it")
         .await?;
-    stage.refloat.until("gitops-developers/poseidon1-dev-reports").await?;
+    stage
+        .refloat
+        .until(&stage.world.here("poseidon1-dev-reports"))
+        .await?;
     stage.world.until_phase(&stage.name, Phase::Expired).await?;
     let pulls = stage.world.harbour.pulls().await?;
     assert_eq!(pulls.len(), 2, "a pause and a resume");
@@ -227,5 +232,6 @@ async fn a_changed_inventory_voids_the_approval() -> anyhow::Result<()> {
     // The old yes does not count for what is there now; a new one does.
     stage.refloat.say("as grace: approve").await?;
     stage.world.until_phase(&stage.name, Phase::Done).await?;
-    stage.refloat.stop().await
+    stage.refloat.stop().await?;
+    stage.world.end().await
 }

@@ -51,5 +51,6 @@ async fn a_change_of_the_restore_is_read_soon() -> anyhow::Result<()> {
     assert!(slowest < Duration::from_millis(500), "{slowest:?}");
     world.harbour.velero.faults().release_restores();
     world.until_phase(&name, Phase::Done).await?;
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }

@@ -19,14 +19,14 @@ async fn refusal(world: &World, refloat: &mut Refloat, line: &str) -> anyhow::Re
         .unwrap_or_default();
     // People read it in the thread.
     refloat.until(&message).await?;
-    Ok(message)
+    Ok(world.plain(&message))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
+    let order = world.order("poseidon1").await?;
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
 
     let sentence = refusal(
@@ -66,22 +66,23 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
     for tenant in ["triton2", "atlantis"] {
         let from = refloat.shown().len();
         refloat
-            .say(&format!(
+            .say(&world.here(&format!(
                 "restore request tenant:{tenant} namespaces:prod reason:test"
-            ))
+            )))
             .await?;
         refloat.until_after(from, "poseidon1").await?;
     }
     let from = refloat.shown().len();
     refloat
-        .say("as stranger: restore request tenant:poseidon1 namespaces:dev reason:test")
+        .say(&world.here("as stranger: restore request tenant:poseidon1 namespaces:dev reason:test"))
         .await?;
     refloat.until_after(from, "stranger").await?;
     assert_eq!(known, world.request_names().await?);
 
     refloat.stop().await?;
     assert!(world.harbour.pulls().await?.is_empty());
-    world.check_untouched(&before, &order).await
+    world.check_untouched(&before, &order).await?;
+    world.end().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,19 +103,28 @@ async fn a_namespace_is_held_by_one_restore_at_a_time() -> anyhow::Result<()> {
     )
     .await?;
     assert!(
-        sentence.starts_with(&format!(
+        sentence.starts_with(&world.plain(&format!(
             "poseidon1-dev is held by the restore {first}, asked for by ada"
-        )),
+        ))),
         "{sentence}"
     );
-    // Another namespace of the tenant is free.
-    let third = world
+    // Self-heal is the whole tenant's: while it is off for one namespace, no
+    // other restore of the tenant may bring it back.
+    let sentence = refusal(
+        &world,
+        &mut refloat,
+        "restore request tenant:poseidon1 namespaces:test reason:third",
+    )
+    .await?;
+    assert!(sentence.contains(&world.plain(&first)), "{sentence}");
+    // Another tenant is free.
+    let other = world
         .ask(
             &mut refloat,
-            "restore request tenant:poseidon1 namespaces:test reason:third",
+            "as odd: restore request tenant:triton2 namespaces:prod reason:other",
         )
         .await?;
-    world.until_asked(&third).await?;
+    world.until_asked(&other).await?;
     // And the first is free again once its restore has ended.
     refloat.say(&format!("restore withdraw request:{first}")).await?;
     world.until_phase(&first, Phase::Withdrawn).await?;
@@ -125,7 +135,8 @@ async fn a_namespace_is_held_by_one_restore_at_a_time() -> anyhow::Result<()> {
         )
         .await?;
     world.until_asked(&fourth).await?;
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }
 
 /// Many at once: whoever is first, exactly one gets the namespace.
@@ -140,8 +151,8 @@ async fn of_requests_at_the_same_moment_one_is_taken() -> anyhow::Result<()> {
         let request = RestoreRequest::new(
             name,
             RestoreRequestSpec {
-                tenant: "poseidon1".to_owned(),
-                namespaces: vec!["poseidon1-dev".to_owned()],
+                tenant: world.here("poseidon1"),
+                namespaces: vec![world.here("poseidon1-dev")],
                 source: Source::default(),
                 reason: "race".to_owned(),
                 requester: Person {
@@ -178,5 +189,6 @@ async fn of_requests_at_the_same_moment_one_is_taken() -> anyhow::Result<()> {
         Ok(waiting == 1 && refused == 7)
     })
     .await?;
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }

@@ -12,8 +12,8 @@ const REQUEST: &str = "restore request tenant:poseidon1 namespaces:dev schedule:
 async fn a_restore_is_carried_through() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
-    world.harbour.platform.break_tenant("poseidon1-dev").await?;
+    let order = world.order("poseidon1").await?;
+    world.break_tenant("poseidon1-dev").await?;
 
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let name = world.ask(&mut refloat, REQUEST).await?;
@@ -23,7 +23,8 @@ async fn a_restore_is_carried_through() -> anyhow::Result<()> {
     refloat.until("Done").await?;
     refloat.stop().await?;
 
-    world.check_restored(&name, &before, &order).await
+    world.check_restored(&name, &before, &order).await?;
+    world.end().await
 }
 
 /// Both namespaces of a tenant, by the seed's plain form.
@@ -31,37 +32,39 @@ async fn a_restore_is_carried_through() -> anyhow::Result<()> {
 async fn two_namespaces_are_restored_from_a_plain_sentence() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
+    let order = world.order("poseidon1").await?;
     for namespace in ["poseidon1-dev", "poseidon1-test"] {
-        world.harbour.platform.break_tenant(namespace).await?;
+        world.break_tenant(namespace).await?;
     }
     let backups = world
         .velero_names("Backup", "backups")
         .await?
         .into_iter()
-        .filter(|name| name.starts_with("poseidon1-daily-"))
+        .filter(|name| name.starts_with(&world.here("poseidon1-daily-")))
         .max()
         .expect("the harbour has backups");
 
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let line = format!(
-        "restore backup {backups} of namespace poseidon1-dev and poseidon1-test from schedule daily because the migration failed"
+        "restore backup {} of namespace poseidon1-dev and poseidon1-test from schedule daily because the migration failed",
+        world.plain(&backups)
     );
     let name = world.ask(&mut refloat, &line).await?;
     world.until_asked(&name).await?;
     refloat.say("as linus: approve").await?;
     world.until_phase(&name, Phase::Done).await?;
     refloat.stop().await?;
-    world.check_restored(&name, &before, &order).await
+    world.check_restored(&name, &before, &order).await?;
+    world.end().await
 }
 
 /// An order whose flag is not written, and whose values are a nested mapping.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_other_form_of_order_comes_back_byte_for_byte() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
-    let order = world.harbour.platform.order("triton2").await?;
+    let order = world.order("triton2").await?;
     let before = world.harbour.platform.snapshot().await?;
-    world.harbour.platform.break_tenant("triton2-prod").await?;
+    world.break_tenant("triton2-prod").await?;
 
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let name = world
@@ -74,7 +77,8 @@ async fn the_other_form_of_order_comes_back_byte_for_byte() -> anyhow::Result<()
     refloat.say("as grace: approve").await?;
     world.until_phase(&name, Phase::Done).await?;
     refloat.stop().await?;
-    world.check_restored(&name, &before, &order).await
+    world.check_restored(&name, &before, &order).await?;
+    world.end().await
 }
 
 /// A reviewer approves on GitHub, where protection asks for it.
@@ -95,8 +99,8 @@ async fn a_review_on_github_approves() -> anyhow::Result<()> {
         )
         .await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
-    world.harbour.platform.break_tenant("poseidon1-dev").await?;
+    let order = world.order("poseidon1").await?;
+    world.break_tenant("poseidon1-dev").await?;
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let name = world.ask(&mut refloat, REQUEST).await?;
     let asked = world.until_asked(&name).await?;
@@ -142,7 +146,8 @@ async fn a_review_on_github_approves() -> anyhow::Result<()> {
     approve(resume.number).await?;
     world.until_phase(&name, Phase::Done).await?;
     refloat.stop().await?;
-    world.check_restored(&name, &before, &order).await
+    world.check_restored(&name, &before, &order).await?;
+    world.end().await
 }
 
 /// Without `coversResume`, the resume pull request is approved on its own.
@@ -155,8 +160,8 @@ async fn the_resume_is_approved_on_its_own_where_the_first_does_not_cover_it() -
     })
     .await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
-    world.harbour.platform.break_tenant("poseidon1-dev").await?;
+    let order = world.order("poseidon1").await?;
+    world.break_tenant("poseidon1-dev").await?;
     let config = world
         .harbour
         .refloat_config("pace: { pullRequests: 50ms, lookAgain: 20ms }")?;
@@ -170,5 +175,6 @@ async fn the_resume_is_approved_on_its_own_where_the_first_does_not_cover_it() -
     refloat.say("as linus: approve").await?;
     world.until_phase(&name, Phase::Done).await?;
     refloat.stop().await?;
-    world.check_restored(&name, &before, &order).await
+    world.check_restored(&name, &before, &order).await?;
+    world.end().await
 }

@@ -45,7 +45,8 @@ async fn a_failed_restore_is_tried_again() -> anyhow::Result<()> {
     world.until_phase_through_stuck(&name, Phase::Done).await?;
     let uid = world.requests().get(&name).await?.metadata.uid.unwrap_or_default();
     assert_eq!(world.of_request("Restore", "restores", &uid).await?.len(), 2);
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +56,7 @@ async fn a_part_that_failed_is_named_and_self_heal_comes_back_as_things_are() ->
         vec!["error restoring pods/files: admission webhook denied the request".to_owned()],
     )]);
     let (world, mut refloat, name) = stuck_after(Ending::PartiallyFailed(errors)).await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
+    let order = world.order("poseidon1").await?;
     assert!(order.contains("selfHeal: false"), "{order}");
     let status = world.requests().get(&name).await?.status.unwrap_or_default();
     let stuck = status.stuck.expect("it is stuck");
@@ -69,9 +70,10 @@ async fn a_part_that_failed_is_named_and_self_heal_comes_back_as_things_are() ->
 
     refloat.say("restore resume").await?;
     world.until_phase_through_stuck(&name, Phase::ResumedAsIs).await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
+    let order = world.order("poseidon1").await?;
     assert!(order.contains("selfHeal: true"), "{order}");
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }
 
 /// The safety backup fails: nothing is deleted, and a person chooses.
@@ -84,7 +86,7 @@ async fn a_failed_safety_backup_deletes_nothing() -> anyhow::Result<()> {
     })
     .await?;
     let before = world.harbour.platform.snapshot().await?;
-    let order = world.harbour.platform.order("poseidon1").await?;
+    let order = world.order("poseidon1").await?;
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     world
         .harbour
@@ -104,7 +106,8 @@ async fn a_failed_safety_backup_deletes_nothing() -> anyhow::Result<()> {
     refloat.say("restore withdraw").await?;
     world.until_phase_through_stuck(&name, Phase::Withdrawn).await?;
     refloat.stop().await?;
-    world.check_untouched(&before, &order).await
+    world.check_untouched(&before, &order).await?;
+    world.end().await
 }
 
 /// Velero is restarted in the middle, which marks the Restore Failed.
@@ -137,5 +140,6 @@ async fn a_restart_of_velero_is_stuck_not_silent() -> anyhow::Result<()> {
     world.harbour.velero.faults().release_restores();
     refloat.say("restore retry").await?;
     world.until_phase_through_stuck(&name, Phase::Done).await?;
-    refloat.stop().await
+    refloat.stop().await?;
+    world.end().await
 }

@@ -1,6 +1,7 @@
 //! The harbour as the tests use it: with Refloat's definitions installed, and
 //! with what a restore must leave behind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,16 +14,31 @@ use kube::core::DynamicObject;
 use kube::{CustomResourceExt as _, ResourceExt};
 use refloat::request::{Phase, RestoreRequest, names, phase};
 
-use crate::refloat::{Refloat, until};
+use crate::refloat::{Refloat, external, until};
 
 /// A harbour with Refloat's own definitions.
 pub struct World {
     pub harbour: Harbour,
+    suffix: String,
+    /// On somebody else's API server, one world at a time: its controllers look
+    /// at everything that is there.
+    alone: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl World {
     pub async fn start(mut setup: Setup) -> anyhow::Result<Self> {
+        static ALONE: std::sync::LazyLock<Arc<tokio::sync::Mutex<()>>> =
+            std::sync::LazyLock::new(Arc::default);
         setup.specs = setup.specs.or_else(published_specs);
+        setup.kubeconfig = external();
+        let alone = match &setup.kubeconfig {
+            Some(_) => {
+                setup.suffix = format!("x{:x}", jiff::Timestamp::now().as_millisecond() & 0xff_ffff);
+                Some(Arc::clone(&ALONE).lock_owned().await)
+            }
+            None => None,
+        };
+        let suffix = setup.suffix.clone();
         let harbour = Harbour::start(setup).await?;
         let definitions: Api<CustomResourceDefinition> = Api::all(harbour.client.0.clone());
         let definition = RestoreRequest::crd();
@@ -33,12 +49,51 @@ impl World {
                 &Patch::Apply(&definition),
             )
             .await?;
-        let world = Self { harbour };
+        let world = Self {
+            harbour,
+            suffix,
+            alone,
+        };
         until(|| async {
             Ok(world.requests().list(&ListParams::default()).await.is_ok())
         })
         .await?;
         Ok(world)
+    }
+
+    /// A text that speaks of the tenants by the names of the documentation, with
+    /// the names that they have here.
+    pub fn here(&self, text: &str) -> String {
+        ["poseidon1", "triton2"]
+            .iter()
+            .fold(text.to_owned(), |text, name| {
+                text.replace(name, &format!("{name}{}", self.suffix))
+            })
+    }
+
+    /// The other way round.
+    pub fn plain(&self, text: &str) -> String {
+        ["poseidon1", "triton2"]
+            .iter()
+            .fold(text.to_owned(), |text, name| {
+                text.replace(&format!("{name}{}", self.suffix), name)
+            })
+    }
+
+    pub async fn order(&self, tenant: &str) -> anyhow::Result<String> {
+        self.harbour.platform.order(&self.here(tenant)).await
+    }
+
+    pub async fn break_tenant(&self, namespace: &str) -> anyhow::Result<()> {
+        self.harbour.platform.break_tenant(&self.here(namespace)).await
+    }
+
+    /// Ends the world, and takes it off an API server that is not its own.
+    pub async fn end(self) -> anyhow::Result<()> {
+        if self.alone.is_some() {
+            self.harbour.clean_up().await?;
+        }
+        Ok(())
     }
 
     pub fn requests(&self) -> Api<RestoreRequest> {
@@ -61,7 +116,7 @@ impl World {
     /// Types a line that asks for a restore and waits for the request it makes.
     pub async fn ask(&self, refloat: &mut Refloat, line: &str) -> anyhow::Result<String> {
         let known = self.request_names().await?;
-        refloat.say(line).await?;
+        refloat.say(&self.here(line)).await?;
         let found = std::sync::Mutex::new(None);
         until(|| async {
             let new = self
@@ -121,7 +176,7 @@ impl World {
     /// Makes a config map, as somebody of the tenant would.
     pub async fn config_map(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
         let api: Api<k8s_openapi::api::core::v1::ConfigMap> =
-            Api::namespaced(self.harbour.client.0.clone(), namespace);
+            Api::namespaced(self.harbour.client.0.clone(), &self.here(namespace));
         let map = serde_json::from_value(serde_json::json!({ "metadata": { "name": name } }))?;
         api.create(&kube::api::PostParams::default(), &map).await?;
         Ok(())
@@ -201,7 +256,7 @@ impl World {
         let differences = before.differences(&self.harbour.platform.snapshot().await?);
         anyhow::ensure!(differences.is_empty(), "the world differs: {differences:#?}");
         anyhow::ensure!(
-            order == self.harbour.platform.order("poseidon1").await?,
+            order == self.order("poseidon1").await?,
             "the order differs"
         );
         Ok(())
@@ -222,7 +277,7 @@ impl World {
             .find(|request| !known.contains(&request.name_any()));
         let Some(request) = mine else {
             refloat
-                .say("restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"bad migration\"")
+                .say(&self.here("restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"bad migration\""))
                 .await?;
             let _ = tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "\n"))
                 .await;

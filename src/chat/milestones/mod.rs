@@ -142,7 +142,12 @@ fn ask(view: &View<'_>, pause: &PullRequest, said: &mut Said) {
     if !waits && status.approved.is_none() {
         return;
     }
-    let digest = view.short_digest();
+    // What was asked for is what was approved; the digest of the resume, once
+    // there is one, is another.
+    let digest = match &status.approved {
+        Some(approved) => approved.digest.chars().take(8).collect(),
+        None => view.short_digest(),
+    };
     let (key, at, again) = match &status.voided {
         Some(voided) => (
             format!("ask-{digest}-{}", voided.at.as_millisecond()),
@@ -231,7 +236,7 @@ fn on_the_way(view: &View<'_>, said: &mut Said) {
     if let Some(clearing) = &status.clearing {
         said.say(
             "clearing-began",
-            clearing.cutoff,
+            clearing.began_at,
             format!(
                 "The clearing begins: {} will be deleted. From here on it cannot be withdrawn.",
                 count(clearing.progress.total, "object")
@@ -244,7 +249,7 @@ fn on_the_way(view: &View<'_>, said: &mut Said) {
                 format!(
                     "The namespaces are cleared: {} deleted in {}.",
                     count(clearing.progress.total, "object"),
-                    between(clearing.cutoff, at)
+                    between(clearing.began_at, at)
                 ),
             );
         }

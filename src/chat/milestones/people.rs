@@ -26,7 +26,7 @@ pub(super) fn by_people(view: &View<'_>, said: &mut Said) {
     {
         said.say(
             "withdrawal-late",
-            withdrawal.at.max(clearing.cutoff),
+            withdrawal.at.max(clearing.began_at),
             format!(
                 "{} withdrew it, but the clearing had begun: the restore goes on, since stopping \
                  now would leave the namespaces half empty.",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::{Timestamp, ToSpan as _};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use tempfile::TempDir;
@@ -109,6 +109,8 @@ pub struct Harbour {
     pub client: HarbourClient,
     kubeconfig: PathBuf,
     folder: TempDir,
+    /// Ends Argo CD and Velero.
+    services: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -187,8 +189,9 @@ impl Harbour {
             stop.clone(),
         )
         .await;
+        let services = stop.child_token();
         let velero = velero::start(client.clone(), {
-            let mut options = velero::Options::new(folder.path().join("velero"), stop.clone());
+            let mut options = velero::Options::new(folder.path().join("velero"), services.clone());
             options.namespace.clone_from(&namespaces.velero);
             options.gate = gate.clone();
             options.pace = setup.velero_pace;
@@ -203,7 +206,7 @@ impl Harbour {
                 velero_namespace: namespaces.velero.clone(),
                 ..argocd::Options::new(&git_root)
             },
-            stop.clone(),
+            services.clone(),
         )
         .await?;
         let platform = world::seed(client.clone(), &git_root, shape, setup.patience).await?;
@@ -219,6 +222,7 @@ impl Harbour {
             client: HarbourClient(client),
             kubeconfig,
             folder,
+            services,
             _stop: guard,
         };
         harbour.back_up(setup.days_of_backups).await?;
@@ -306,20 +310,14 @@ people:
         self.github.pulls(ORDERS.0, ORDERS.1).await
     }
 
-    /// Takes everything of this harbour away again, as far as the API server
-    /// can; for one that is shared with others.
+    /// Takes everything of this harbour away again; for an API server that is
+    /// shared with others.
     pub async fn clean_up(&self) -> anyhow::Result<()> {
-        let api: Api<Namespace> = Api::all(self.client.0.clone());
+        // Else Argo CD would make anew what is deleted here.
+        self.services.cancel();
         let mut names = self.platform.namespaces();
         names.extend(self.namespaces.all().map(ToOwned::to_owned));
-        for name in names {
-            match api.delete(&name, &DeleteParams::default()).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        crate::sweep::namespaces(&self.client.0, &names).await
     }
 }
 

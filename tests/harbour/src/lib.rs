@@ -10,6 +10,7 @@ pub mod gate;
 pub mod github;
 mod harbour;
 pub mod kubernetes;
+mod sweep;
 pub mod velero;
 pub mod workloads;
 pub mod world;
