@@ -25,7 +25,11 @@ fn quiet() {
             },
             Ok(()),
         ),
-        ("asked to sync", |a| a.operation_requested = true, Err(Unquiet::Operating)),
+        (
+            "asked to sync",
+            |a| a.operation_requested = true,
+            Err(Unquiet::Operating),
+        ),
         (
             "asked to sync, not automated",
             |a| {
@@ -34,12 +38,36 @@ fn quiet() {
             },
             Err(Unquiet::Operating),
         ),
-        ("syncs", |a| "Running".clone_into(&mut a.operation_phase), Err(Unquiet::Operating)),
-        ("ends", |a| "Terminating".clone_into(&mut a.operation_phase), Err(Unquiet::Operating)),
-        ("not finished", |a| a.operation_finished = false, Err(Unquiet::Operating)),
-        ("failed", |a| "Failed".clone_into(&mut a.operation_phase), Ok(())),
-        ("erred", |a| "Error".clone_into(&mut a.operation_phase), Ok(())),
-        ("never synced", |a| a.operation_phase.clear(), Err(Unquiet::NeverRecorded)),
+        (
+            "syncs",
+            |a| "Running".clone_into(&mut a.operation_phase),
+            Err(Unquiet::Operating),
+        ),
+        (
+            "ends",
+            |a| "Terminating".clone_into(&mut a.operation_phase),
+            Err(Unquiet::Operating),
+        ),
+        (
+            "not finished",
+            |a| a.operation_finished = false,
+            Err(Unquiet::Operating),
+        ),
+        (
+            "failed",
+            |a| "Failed".clone_into(&mut a.operation_phase),
+            Ok(()),
+        ),
+        (
+            "erred",
+            |a| "Error".clone_into(&mut a.operation_phase),
+            Ok(()),
+        ),
+        (
+            "never synced",
+            |a| a.operation_phase.clear(),
+            Err(Unquiet::NeverRecorded),
+        ),
         (
             "never synced, not automated",
             |a| {
@@ -90,8 +118,16 @@ fn the_same_second_proves_no_look() {
 fn well() {
     let rows: Vec<(&str, Change, &str)> = vec![
         ("all is well", |_| {}, ""),
-        ("looking", |a| a.refreshing = true, "Argo CD is looking at it"),
-        ("off", |a| a.self_heal = false, "self-heal is off, and the order says on"),
+        (
+            "looking",
+            |a| a.refreshing = true,
+            "Argo CD is looking at it",
+        ),
+        (
+            "off",
+            |a| a.self_heal = false,
+            "self-heal is off, and the order says on",
+        ),
         (
             "off, out of the order's reach",
             |a| {
@@ -105,10 +141,22 @@ fn well() {
             |a| a.sync_error = Some("bad manifest".to_owned()),
             "its last sync failed: bad manifest",
         ),
-        ("syncs", |a| a.operation_requested = true, "a sync is running"),
-        ("out of sync", |a| "OutOfSync".clone_into(&mut a.sync), "it is OutOfSync"),
+        (
+            "syncs",
+            |a| a.operation_requested = true,
+            "a sync is running",
+        ),
+        (
+            "out of sync",
+            |a| "OutOfSync".clone_into(&mut a.sync),
+            "it is OutOfSync",
+        ),
         ("unknown", |a| a.sync.clear(), "it is Unknown"),
-        ("sick", |a| "Degraded".clone_into(&mut a.health), "its health is Degraded"),
+        (
+            "sick",
+            |a| "Degraded".clone_into(&mut a.health),
+            "its health is Degraded",
+        ),
     ];
     for (name, change, expected) in rows {
         let mut application = application("web");

@@ -43,8 +43,16 @@ fn votes() {
     let rows: Vec<(&str, Vec<Vote>, &str)> = vec![
         ("nobody", vec![], "open"),
         ("a reviewer", vec![yes("olav")], "olav by Chat"),
-        ("the first of two", vec![yes("ida"), yes("olav")], "ida by Chat"),
-        ("of something else", vec![vote("olav", Verdict::Approve, "e")], "open"),
+        (
+            "the first of two",
+            vec![yes("ida"), yes("olav")],
+            "ida by Chat",
+        ),
+        (
+            "of something else",
+            vec![vote("olav", Verdict::Approve, "e")],
+            "open",
+        ),
         ("the requester", vec![yes("kari")], "open"),
         (
             "the requester in another chat",
@@ -58,14 +66,26 @@ fn votes() {
         ),
         ("no reviewer", vec![yes("per")], "open"),
         ("a stranger", vec![yes("eve")], "open"),
-        ("no, with a reason", vec![yes("olav"), because], "ida denied it: not today"),
+        (
+            "no, with a reason",
+            vec![yes("olav"), because],
+            "ida denied it: not today",
+        ),
         (
             "yes here and no there",
             vec![yes("olav"), on_console("olav", Verdict::Deny)],
             "olav denied it.",
         ),
-        ("the requester's no", vec![vote("kari", Verdict::Deny, "d")], "open"),
-        ("a stranger's no", vec![vote("eve", Verdict::Deny, "d")], "open"),
+        (
+            "the requester's no",
+            vec![vote("kari", Verdict::Deny, "d")],
+            "open",
+        ),
+        (
+            "a stranger's no",
+            vec![vote("eve", Verdict::Deny, "d")],
+            "open",
+        ),
         ("a name is not an account", vec![yes("Olav")], "open"),
     ];
     for (name, votes, expected) in rows {
@@ -78,8 +98,16 @@ fn reviews() {
     use ReviewState::{Approved, ChangesRequested, Dismissed, Other};
     let of = |login: &str, state| review(login, state, "h");
     let rows: Vec<(&str, Vec<Review>, &str)> = vec![
-        ("a reviewer", vec![of("olav-gh", Approved)], "olav by Review"),
-        ("by another case", vec![of("OLAV-gh", Approved)], "olav by Review"),
+        (
+            "a reviewer",
+            vec![of("olav-gh", Approved)],
+            "olav by Review",
+        ),
+        (
+            "by another case",
+            vec![of("OLAV-gh", Approved)],
+            "olav by Review",
+        ),
         ("the requester", vec![of("kari-gh", Approved)], "open"),
         ("a stranger", vec![of("eve", Approved)], "open"),
         (
@@ -87,7 +115,11 @@ fn reviews() {
             vec![review("olav-gh", Approved, "g")],
             "olav approved an earlier state of the pull request",
         ),
-        ("dismissed", vec![of("olav-gh", Approved), of("olav-gh", Dismissed)], "open"),
+        (
+            "dismissed",
+            vec![of("olav-gh", Approved), of("olav-gh", Dismissed)],
+            "open",
+        ),
         (
             "a comment takes nothing back",
             vec![of("olav-gh", Approved), of("olav-gh", Other)],
@@ -110,7 +142,11 @@ fn reviews() {
         ),
     ];
     for (name, reviews, expected) in rows {
-        assert_eq!(stand(&policy().people, vec![], &reviews, "h"), expected, "{name}");
+        assert_eq!(
+            stand(&policy().people, vec![], &reviews, "h"),
+            expected,
+            "{name}"
+        );
     }
     let nothing_open = [review("olav-gh", Approved, "")];
     assert_eq!(
@@ -133,7 +169,10 @@ fn a_review_alone_does_not_do_if_the_requesters_login_is_not_known() {
         stand(&people, vec![], &approved, "h"),
         @"the requester's GitHub account is not configured, so that a review alone does not count: a reviewer has to approve here"
     );
-    assert_eq!(stand(&people, vec![yes("olav")], &approved, "h"), "olav by Chat");
+    assert_eq!(
+        stand(&people, vec![yes("olav")], &approved, "h"),
+        "olav by Chat"
+    );
 }
 
 #[test]

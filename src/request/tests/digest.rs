@@ -37,10 +37,18 @@ fn each_part_changes_it() {
         }),
         change(|status| status.pause.as_mut().unwrap().opened = None),
         change(|status| {
-            apply(status, Fact::PullOpened(Which::Resume, opened(2), record()), at(5));
+            apply(
+                status,
+                Fact::PullOpened(Which::Resume, opened(2), record()),
+                at(5),
+            );
         }),
         change(|status| {
-            apply(status, Fact::PullOpened(Which::Resume, opened(3), record()), at(5));
+            apply(
+                status,
+                Fact::PullOpened(Which::Resume, opened(3), record()),
+                at(5),
+            );
         }),
     ];
     assert!(all.iter().all(|digest| digest.len() == 64));

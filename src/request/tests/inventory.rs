@@ -38,16 +38,22 @@ fn each_kind() {
     const ACCOUNT: &str = "kubernetes.io/service-account.name";
     const PULLER: &str = "openshift.io/internal-registry-auth-token.service-account";
     let rbac = "rbac.authorization.k8s.io";
-    let rows = [
+    let rows = vec![
         (object("apps", "Deployment", "a"), "Workloads"),
         (object("apps", "StatefulSet", "a"), "Workloads"),
         (object("apps", "DaemonSet", "a"), "Workloads"),
         (object("apps", "ReplicaSet", "a"), "Workloads"),
         (object("", "ReplicationController", "a"), "Workloads"),
-        (object("apps.openshift.io", "DeploymentConfig", "a"), "Workloads"),
+        (
+            object("apps.openshift.io", "DeploymentConfig", "a"),
+            "Workloads",
+        ),
         (object("batch", "Job", "a"), "Workloads"),
         (object("batch", "CronJob", "a"), "Starters"),
-        (object("autoscaling", "HorizontalPodAutoscaler", "a"), "Starters"),
+        (
+            object("autoscaling", "HorizontalPodAutoscaler", "a"),
+            "Starters",
+        ),
         (object("", "Pod", "a"), "Pods"),
         (object("", "PersistentVolumeClaim", "a"), "Claims"),
         (object("", "ConfigMap", "a"), "Rest"),
@@ -57,24 +63,52 @@ fn each_kind() {
         (object("route.openshift.io", "Route", "a"), "Rest"),
         (object("policy", "PodDisruptionBudget", "a"), "Rest"),
         (object("kafka.strimzi.io", "Kafka", "a"), "Custom"),
-        (object("objectbucket.io", "ObjectBucketClaim", "a"), "Custom"),
+        (
+            object("objectbucket.io", "ObjectBucketClaim", "a"),
+            "Custom",
+        ),
         (object("cluster.x-k8s.io", "Machine", "a"), "Custom"),
         (object("", "ServiceAccount", "app"), "Rest"),
-        (object("", "ServiceAccount", "default"), "stays: every namespace has it"),
-        (object("", "ServiceAccount", "builder"), "stays: every namespace has it"),
-        (object("", "ServiceAccount", "deployer"), "stays: every namespace has it"),
-        (object("", "ConfigMap", "kube-root-ca.crt"), "stays: every namespace has it"),
-        (object("", "ConfigMap", "openshift-service-ca.crt"), "stays: every namespace has it"),
+        (
+            object("", "ServiceAccount", "default"),
+            "stays: every namespace has it",
+        ),
+        (
+            object("", "ServiceAccount", "builder"),
+            "stays: every namespace has it",
+        ),
+        (
+            object("", "ServiceAccount", "deployer"),
+            "stays: every namespace has it",
+        ),
+        (
+            object("", "ConfigMap", "kube-root-ca.crt"),
+            "stays: every namespace has it",
+        ),
+        (
+            object("", "ConfigMap", "openshift-service-ca.crt"),
+            "stays: every namespace has it",
+        ),
         (
             annotated(object("", "Secret", "default-token-1"), ACCOUNT, "default"),
             "stays: belongs to a service account",
         ),
         (
-            annotated(object("", "Secret", "builder-dockercfg-1"), PULLER, "builder"),
+            annotated(
+                object("", "Secret", "builder-dockercfg-1"),
+                PULLER,
+                "builder",
+            ),
             "stays: belongs to a service account",
         ),
-        (annotated(object("", "Secret", "app-token-1"), ACCOUNT, "app"), "Rest"),
-        (object(rbac, "RoleBinding", "system:image-pullers"), "stays: a system role binding"),
+        (
+            annotated(object("", "Secret", "app-token-1"), ACCOUNT, "app"),
+            "Rest",
+        ),
+        (
+            object(rbac, "RoleBinding", "system:image-pullers"),
+            "stays: a system role binding",
+        ),
         (object(rbac, "RoleBinding", "mine"), "Rest"),
         (
             labelled(
@@ -84,7 +118,10 @@ fn each_kind() {
             ),
             "stays: a copy made by OLM",
         ),
-        (object("operators.coreos.com", "ClusterServiceVersion", "b"), "Custom"),
+        (
+            object("operators.coreos.com", "ClusterServiceVersion", "b"),
+            "Custom",
+        ),
         (
             object("snapshot.storage.k8s.io", "VolumeSnapshot", "a"),
             "stays: deleting it can destroy the snapshot",
@@ -93,22 +130,37 @@ fn each_kind() {
         (object("events.k8s.io", "Event", "a"), "stays: an event"),
         (object("", "ResourceQuota", "mine"), "Rest"),
         (
-            annotated(object("", "ResourceQuota", "a"), TRACKING, "tenants:/ResourceQuota:ns/a"),
-            "stays: belongs to the platform (Application tenants)",
-        ),
-        (
-            labelled(object("networking.k8s.io", "NetworkPolicy", "a"), INSTANCE, "tenants"),
+            annotated(
+                object("", "ResourceQuota", "a"),
+                TRACKING,
+                "tenants:/ResourceQuota:ns/a",
+            ),
             "stays: belongs to the platform (Application tenants)",
         ),
         (
             labelled(
-                annotated(object("", "ConfigMap", "b"), TRACKING, "web:/ConfigMap:ns/b"),
+                object("networking.k8s.io", "NetworkPolicy", "a"),
+                INSTANCE,
+                "tenants",
+            ),
+            "stays: belongs to the platform (Application tenants)",
+        ),
+        (
+            labelled(
+                annotated(
+                    object("", "ConfigMap", "b"),
+                    TRACKING,
+                    "web:/ConfigMap:ns/b",
+                ),
                 INSTANCE,
                 "tenants",
             ),
             "Rest",
         ),
-        (labelled(object("", "ConfigMap", "c"), INSTANCE, "web"), "Rest"),
+        (
+            labelled(object("", "ConfigMap", "c"), INSTANCE, "web"),
+            "Rest",
+        ),
     ];
     for (object, expected) in rows {
         assert_eq!(fates(std::slice::from_ref(&object)), [expected], "{object}");
@@ -123,7 +175,10 @@ fn owners_and_what_is_below_them() {
     // What a kept owner would make anew stays, also where that owner's owner goes.
     let kept = vec![
         object("apps", "Deployment", "top"),
-        below("Deployment/top", tracked(object("apps", "ReplicaSet", "mid"))),
+        below(
+            "Deployment/top",
+            tracked(object("apps", "ReplicaSet", "mid")),
+        ),
         below("ReplicaSet/mid", object("", "Pod", "low")),
     ];
     assert_eq!(
@@ -257,24 +312,39 @@ fn the_next_batch() {
     let deployment = || object("apps", "Deployment", "web");
     let set = || below("Deployment/web", object("apps", "ReplicaSet", "web-1"));
     let pod = || below("ReplicaSet/web-1", object("", "Pod", "web-1-a"));
-    let rows = [
+    let rows = vec![
         ("nothing", vec![], "empty"),
         (
             "nothing but what stays",
             vec![object("", "ServiceAccount", "default")],
             "empty",
         ),
-        ("dependents are left to the garbage collector", vec![deployment(), set(), pod()], "delete Deployment/web"),
-        ("the owner is gone: the old dependent goes", vec![set(), pod()], "delete ReplicaSet/web-1"),
+        (
+            "dependents are left to the garbage collector",
+            vec![deployment(), set(), pod()],
+            "delete Deployment/web",
+        ),
+        (
+            "the owner is gone: the old dependent goes",
+            vec![set(), pod()],
+            "delete ReplicaSet/web-1",
+        ),
         (
             "the owner is gone: the young dependent is waited for",
             vec![younger(set()), settings()],
             "wait for ReplicaSet poseidon1-dev/web-1",
         ),
-        ("made anew by a controller that is there", vec![deployment(), set(), younger(pod())], "delete Deployment/web"),
+        (
+            "made anew by a controller that is there",
+            vec![deployment(), set(), younger(pod())],
+            "delete Deployment/web",
+        ),
         (
             "the next stage waits for what is terminating",
-            vec![terminating(pod(), None), object("", "PersistentVolumeClaim", "data")],
+            vec![
+                terminating(pod(), None),
+                object("", "PersistentVolumeClaim", "data"),
+            ],
             "wait for Pod poseidon1-dev/web-1-a",
         ),
         (
@@ -282,16 +352,37 @@ fn the_next_batch() {
             vec![terminating(settings(), Some("example.com/hold"))],
             "wait for ConfigMap poseidon1-dev/settings (finalizer example.com/hold)",
         ),
-        ("young and on its own", vec![settings(), younger(object("", "Secret", "s"))], "foreign Secret poseidon1-dev/s"),
-        ("young, but going", vec![settings(), terminating(younger(object("", "Secret", "s")), None)], "delete ConfigMap/settings"),
+        (
+            "young and on its own",
+            vec![settings(), younger(object("", "Secret", "s"))],
+            "foreign Secret poseidon1-dev/s",
+        ),
+        (
+            "young, but going",
+            vec![
+                settings(),
+                terminating(younger(object("", "Secret", "s")), None),
+            ],
+            "delete ConfigMap/settings",
+        ),
         (
             "no more than a batch",
-            vec![settings(), object("", "ConfigMap", "b"), object("", "ConfigMap", "c")],
+            vec![
+                settings(),
+                object("", "ConfigMap", "b"),
+                object("", "ConfigMap", "c"),
+            ],
             "delete ConfigMap/settings ConfigMap/b",
         ),
         (
             "a dependent of an earlier stage does not block its owner",
-            vec![deployment(), below("Deployment/web", object("monitoring.coreos.com", "ServiceMonitor", "m"))],
+            vec![
+                deployment(),
+                below(
+                    "Deployment/web",
+                    object("monitoring.coreos.com", "ServiceMonitor", "m"),
+                ),
+            ],
             "delete Deployment/web",
         ),
         (
@@ -311,14 +402,21 @@ fn the_next_batch() {
         ),
         (
             "Endpoints made anew block nothing",
-            vec![younger(object("", "Endpoints", "db")), object("", "Service", "db")],
+            vec![
+                younger(object("", "Endpoints", "db")),
+                object("", "Service", "db"),
+            ],
             "delete Service/db",
         ),
         (
             "an account's secret is left to the account",
             vec![
                 object("", "ServiceAccount", "app"),
-                younger(annotated(object("", "Secret", "t"), "kubernetes.io/service-account.name", "app")),
+                younger(annotated(
+                    object("", "Secret", "t"),
+                    "kubernetes.io/service-account.name",
+                    "app",
+                )),
             ],
             "delete ServiceAccount/app",
         ),
@@ -383,16 +481,19 @@ fn the_summary() {
 
 #[test]
 fn the_digest() {
+    type Change = fn(&mut Vec<LiveObject>);
     let of = |objects: &[LiveObject]| InventorySummary::of(objects, &platform()).digest;
     let base = of(&web());
-    let change = |change: fn(&mut Vec<LiveObject>)| {
+    let change = |change: Change| {
         let mut objects = web();
         change(&mut objects);
         of(&objects)
     };
-    let same: [(&str, fn(&mut Vec<LiveObject>)); 6] = [
+    let same: [(&str, Change); 6] = [
         ("another order", |objects| objects.reverse()),
-        ("a pod of a controller was replaced", |objects| "new".clone_into(&mut objects[2].uid)),
+        ("a pod of a controller was replaced", |objects| {
+            "new".clone_into(&mut objects[2].uid);
+        }),
         ("a pod of a controller is gone", |objects| {
             objects.remove(2);
         }),
@@ -407,13 +508,19 @@ fn the_digest() {
     for (name, same) in same {
         assert_eq!(change(same), base, "{name}");
     }
-    let other: [(&str, fn(&mut Vec<LiveObject>)); 4] = [
-        ("one is added", |objects| objects.push(object("", "Secret", "s"))),
+    let other: [(&str, Change); 4] = [
+        ("one is added", |objects| {
+            objects.push(object("", "Secret", "s"));
+        }),
         ("one is gone", |objects| {
             objects.pop();
         }),
-        ("one was replaced", |objects| "new".clone_into(&mut objects[4].uid)),
-        ("one has another name", |objects| "b".clone_into(&mut objects[4].name)),
+        ("one was replaced", |objects| {
+            "new".clone_into(&mut objects[4].uid);
+        }),
+        ("one has another name", |objects| {
+            "b".clone_into(&mut objects[4].name);
+        }),
     ];
     for (name, other) in other {
         assert_ne!(change(other), base, "{name}");

@@ -1,14 +1,14 @@
 //! The machine in tables, and a walk through it.
 
 mod applications;
-mod approval;
 mod apply;
+mod approval;
 mod build;
 mod conditions;
 mod decide;
 mod digest;
 mod inventory;
 mod phase;
-//T mod preflight;
+mod preflight;
 mod walk;
 mod world;

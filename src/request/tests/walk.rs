@@ -74,7 +74,11 @@ fn ends(mut world: World, answer: Action) -> Phase {
         }
         if phase == Phase::Stuck {
             stuck += 1;
-            world.choose(if stuck > 4 { Action::ResumeAsIs } else { answer });
+            world.choose(if stuck > 4 {
+                Action::ResumeAsIs
+            } else {
+                answer
+            });
         }
         if matches!(phase, Phase::AwaitingApproval | Phase::Resuming) {
             world.vote("olav", Verdict::Approve);
@@ -151,8 +155,12 @@ fn nothing_forbidden_happens_and_there_is_always_a_way_out() {
     println!("phases on the way: {:?}", phases_seen.borrow());
     println!("ends: {:?}", ends_seen.borrow());
     for phase in Phase::ALL {
-        let seen = phases_seen.borrow().contains_key(&phase) || ends_seen.borrow().contains_key(&phase);
+        let seen =
+            phases_seen.borrow().contains_key(&phase) || ends_seen.borrow().contains_key(&phase);
         // Checking is left before the first event.
-        assert!(seen || phase == Phase::Checking, "no walk came to {phase:?}");
+        assert!(
+            seen || phase == Phase::Checking,
+            "no walk came to {phase:?}"
+        );
     }
 }

@@ -13,8 +13,8 @@ use crate::request::observed::*;
 use crate::request::preflight::Survey;
 use crate::request::{
     Action, BackupRun, Choice, Effect, Fact, Observed, Opened, Phase, Policy, Progress,
-    RestoreRequestSpec, RestoreRun, RestoreStatus, Step, Subject, Verdict, Vote, Which,
-    Withdrawal, apply, decide, digest, names, phase,
+    RestoreRequestSpec, RestoreRun, RestoreStatus, Step, Subject, Verdict, Vote, Which, Withdrawal,
+    apply, decide, digest, names, phase,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +26,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is one thing that may go wrong.
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) policy: Policy,
@@ -109,7 +110,11 @@ impl World {
                 return until;
             }
         }
-        panic!("it turns for ever in {:?}: {:#?}", self.phase(), self.status);
+        panic!(
+            "it turns for ever in {:?}: {:#?}",
+            self.phase(),
+            self.status
+        );
     }
 
     /// Observe, decide, act, record.
@@ -150,7 +155,8 @@ impl World {
                             self.record(fact);
                         }
                     }
-                    (Some(Fault::AnswerLost), _) if self.now.subsec_nanosecond() % 2 == 0 => {}
+                    // As if it had been killed before it could write.
+                    (Some(Fault::AnswerLost), _) => {}
                     _ => {
                         self.record(Fact::Failed {
                             effect: name,
@@ -171,9 +177,17 @@ impl World {
             assert_eq!(approved.digest, self.digest());
             assert_ne!(approved.by, "kari");
             // S8.
-            let safety = self.status.safety_backup.as_ref().expect("no safety backup");
+            let safety = self
+                .status
+                .safety_backup
+                .as_ref()
+                .expect("no safety backup");
             assert_eq!(self.safeties[&safety.name].1, "Completed");
-            self.at_clearing = self.objects.iter().map(|object| object.uid.clone()).collect();
+            self.at_clearing = self
+                .objects
+                .iter()
+                .map(|object| object.uid.clone())
+                .collect();
         }
         self.now += SignedDuration::from_millis(40);
         let before = self.phase();
@@ -200,13 +214,16 @@ impl World {
         let make = |name: &str, deploys: bool| Application {
             deploys,
             self_heal: self.live_heals,
-            refreshing: self.refreshing.contains(&format!("openshift-gitops/{name}")),
+            refreshing: self
+                .refreshing
+                .contains(&format!("openshift-gitops/{name}")),
             recorded_revisions: vec![if self.unrecorded { "r0" } else { "r1" }.to_owned()],
             reconciled_at: Some(self.reconciled),
-            would_prune: self
-                .prunes
-                .then(|| vec!["PersistentVolumeClaim data".to_owned()])
-                .unwrap_or_default(),
+            would_prune: if self.prunes {
+                vec!["PersistentVolumeClaim data".to_owned()]
+            } else {
+                Vec::new()
+            },
             ..application(name)
         };
         vec![make("parent", false), make("web", true)]
@@ -227,7 +244,9 @@ impl World {
     }
 
     fn in_the_way(&self) -> Vec<String> {
-        let ours: Vec<String> = (0..self.round()).map(|round| names::restore(UID, round)).collect();
+        let ours: Vec<String> = (0..self.round())
+            .map(|round| names::restore(UID, round))
+            .collect();
         self.objects
             .iter()
             .filter(|object| {
@@ -241,7 +260,10 @@ impl World {
     }
 
     fn observe(&self) -> Observed {
-        let restore = self.restores.get(&names::restore(UID, self.round())).cloned();
+        let restore = self
+            .restores
+            .get(&names::restore(UID, self.round()))
+            .cloned();
         match self.phase() {
             Phase::Checking => Observed::Checking(Box::new(self.survey())),
             Phase::AwaitingApproval => Observed::AwaitingApproval(self.pulls.get("pause").cloned()),
@@ -275,7 +297,11 @@ impl World {
                 undiscovered: Vec::new(),
             }),
             Phase::Verifying => Observed::Verifying(Verifying {
-                unready: self.broken.then(|| vec!["web".to_owned()]).unwrap_or_default(),
+                unready: if self.broken {
+                    vec!["web".to_owned()]
+                } else {
+                    Vec::new()
+                },
                 ..Verifying::default()
             }),
             Phase::Resuming => Observed::Resuming(Box::new(Resuming {
@@ -370,7 +396,10 @@ impl World {
         assert!(self.status.clearing.is_some());
         for object in batch {
             // S2: nothing that came later.
-            assert!(self.at_clearing.contains(&object.uid), "{object} was not approved");
+            assert!(
+                self.at_clearing.contains(&object.uid),
+                "{object} was not approved"
+            );
             if let Some(live) = self.objects.iter_mut().find(|live| live.uid == object.uid) {
                 live.terminating = true;
             }
@@ -380,9 +409,8 @@ impl World {
     fn open(&mut self, which: Which) -> Fact {
         let heals = which == Which::Resume && self.healed_at_first;
         let found = self.pulls.get(which.word());
-        let adopt = found.is_some_and(|pull| {
-            which == Which::Pause || pull.state != PullState::Closed
-        });
+        let adopt =
+            found.is_some_and(|pull| which == Which::Pause || pull.state != PullState::Closed);
         if !adopt {
             if self.order_heals == heals {
                 let mut record = record();
@@ -440,7 +468,8 @@ impl World {
     pub(super) fn review(&mut self, login: &str) {
         for pull in self.pulls.values_mut() {
             let head = pull.head_sha.clone();
-            pull.reviews.push(review(login, ReviewState::Approved, &head));
+            pull.reviews
+                .push(review(login, ReviewState::Approved, &head));
         }
     }
 
@@ -470,7 +499,11 @@ impl World {
 
     /// Kubernetes, Argo CD and Velero do what they have to do.
     pub(super) fn tick(&mut self) {
-        let uids: BTreeSet<String> = self.objects.iter().map(|object| object.uid.clone()).collect();
+        let uids: BTreeSet<String> = self
+            .objects
+            .iter()
+            .map(|object| object.uid.clone())
+            .collect();
         let hangs = self.hangs;
         self.objects.retain(|object| {
             let collected = object
@@ -573,7 +606,8 @@ impl World {
     }
 
     pub(super) fn tidy_up(&mut self) {
-        self.objects.retain(|object| !object.name.starts_with("alien-"));
+        self.objects
+            .retain(|object| !object.name.starts_with("alien-"));
     }
 
     /// The reviewers lose their right, or have it back.
