@@ -13,8 +13,8 @@ use crate::request::observed::*;
 use crate::request::preflight::Survey;
 use crate::request::{
     Action, BackupRun, Choice, Effect, Fact, Observed, Opened, Phase, Policy, Progress,
-    RestoreRequestSpec, RestoreRun, RestoreStatus, Step, Subject, Verdict, Vote, Which, Withdrawal,
-    apply, decide, digest, names, phase,
+    RestoreRequestSpec, RestoreRun, RestoreStatus, Step, Subject, Verdict, Via, Vote, Which,
+    Withdrawal, apply, decide, digest, names, phase,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,8 +51,14 @@ pub(super) struct World {
     pub(super) location_fails: bool,
     pub(super) broken: bool,
     pub(super) stranger: bool,
-    /// Every object that was there when the clearing began.
+    /// What each inventory showed, by its digest.
+    shown: BTreeMap<String, BTreeSet<String>>,
+    /// Who reviewed, and which inventory was shown then.
+    reviewed: BTreeSet<(String, String)>,
+    /// What was there when the clearing began, dependents too.
     at_clearing: BTreeSet<String>,
+    /// A Restore of this request was seen.
+    restore_seen: bool,
 }
 
 impl World {
@@ -91,7 +97,10 @@ impl World {
             location_fails: false,
             broken: false,
             stranger: false,
+            shown: BTreeMap::new(),
+            reviewed: BTreeSet::new(),
             at_clearing: BTreeSet::new(),
+            restore_seen: false,
         }
     }
 
@@ -156,7 +165,7 @@ impl World {
                         }
                     }
                     // As if it had been killed before it could write.
-                    (Some(Fault::AnswerLost), _) => {}
+                    (Some(Fault::AnswerLost), _) => return Some(self.now),
                     _ => {
                         self.record(Fact::Failed {
                             effect: name,
@@ -176,6 +185,10 @@ impl World {
             let approved = self.status.approved.as_ref().expect("no approval");
             assert_eq!(approved.digest, self.digest());
             assert_ne!(approved.by, "kari");
+            if approved.via == Via::Review {
+                let review = (format!("{}-gh", approved.by), self.inventory());
+                assert!(self.reviewed.contains(&review), "reviewed something else");
+            }
             // S8.
             let safety = self
                 .status
@@ -188,6 +201,15 @@ impl World {
                 .iter()
                 .map(|object| object.uid.clone())
                 .collect();
+        }
+        if let Fact::Checked(checked) | Fact::Voided(_, Some(checked)) = &fact {
+            self.shown.insert(
+                checked.inventory.digest.clone(),
+                self.objects
+                    .iter()
+                    .map(|object| object.uid.clone())
+                    .collect(),
+            );
         }
         self.now += SignedDuration::from_millis(40);
         let before = self.phase();
@@ -259,11 +281,22 @@ impl World {
             .collect()
     }
 
-    fn observe(&self) -> Observed {
+    /// The digest of the inventory that is shown to people.
+    fn inventory(&self) -> String {
+        self.status
+            .checked
+            .as_ref()
+            .map(|checked| checked.inventory.digest.clone())
+            .unwrap_or_default()
+    }
+
+    fn observe(&mut self) -> Observed {
         let restore = self
             .restores
             .get(&names::restore(UID, self.round()))
             .cloned();
+        self.restore_seen |=
+            restore.is_some() && matches!(self.phase(), Phase::Clearing | Phase::Restoring);
         match self.phase() {
             Phase::Checking => Observed::Checking(Box::new(self.survey())),
             Phase::AwaitingApproval => Observed::AwaitingApproval(self.pulls.get("pause").cloned()),
@@ -391,15 +424,20 @@ impl World {
 
     fn delete(&mut self, batch: &[LiveObject]) {
         // S11, S4.
-        assert!(self.created.is_empty(), "cleared after a Restore");
+        assert!(
+            self.created.is_empty() && !self.restore_seen,
+            "cleared after a Restore"
+        );
         assert!(!self.live_heals && !self.unrecorded);
         assert!(self.status.clearing.is_some());
         for object in batch {
             // S2: nothing that came later.
-            assert!(
-                self.at_clearing.contains(&object.uid),
-                "{object} was not approved"
-            );
+            let of = if object.controller.is_some() {
+                &self.at_clearing
+            } else {
+                &self.shown[&self.inventory()]
+            };
+            assert!(of.contains(&object.uid), "{object} was not approved");
             if let Some(live) = self.objects.iter_mut().find(|live| live.uid == object.uid) {
                 live.terminating = true;
             }
@@ -466,6 +504,7 @@ impl World {
     }
 
     pub(super) fn review(&mut self, login: &str) {
+        self.reviewed.insert((login.to_owned(), self.inventory()));
         for pull in self.pulls.values_mut() {
             let head = pull.head_sha.clone();
             pull.reviews
@@ -573,6 +612,18 @@ impl World {
 
     pub(super) fn delete_restores(&mut self) {
         self.restores.clear();
+    }
+
+    /// Another replica, or somebody, makes the Restore meanwhile.
+    pub(super) fn intrude(&mut self) {
+        let name = names::restore(UID, self.round());
+        if self.status.clearing.is_some() && self.status.restore.is_none() {
+            self.restores.entry(name.clone()).or_insert(RestoreRun {
+                name,
+                created_at: self.now,
+                ..run("New")
+            });
+        }
     }
 
     pub(super) fn fail_safeties(&mut self) {
