@@ -18,6 +18,16 @@ const FINAL: [u8; 3] = [3, 4, 12];
 /// Nothing but the time that the machine itself waits for.
 const WAIT: u8 = 33;
 
+/// How a walk begins.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Nothing,
+    Reviewed,
+    Voted,
+    /// Called off while the answer to the opening of the pull request is lost.
+    WithdrawnUnanswered,
+}
+
 /// One thing that happens.
 fn happen(world: &mut World, event: u8, until: Timestamp) {
     match event {
@@ -118,17 +128,36 @@ fn nothing_forbidden_happens_and_there_is_always_a_way_out() {
     let strategy = (
         prop::bool::weighted(0.9),
         any::<bool>(),
-        prop::bool::weighted(0.8),
+        prop_oneof![
+            1 => Just(Start::Nothing),
+            2 => Just(Start::Reviewed),
+            6 => Just(Start::Voted),
+            1 => Just(Start::WithdrawnUnanswered),
+        ],
         vec(happening, 0..60),
     );
     runner
-        .run(&strategy, |(heals, covers, goes_ahead, happenings)| {
+        .run(&strategy, |(heals, covers, start, happenings)| {
             let mut world = World::new(heals, covers);
             let mut until = world.now;
-            if goes_ahead {
-                world.run();
-                world.vote("olav", Verdict::Approve);
-                until = world.run();
+            match start {
+                Start::Nothing => {}
+                Start::Reviewed => {
+                    world.run();
+                    world.review("olav-gh");
+                    until = world.run();
+                }
+                Start::Voted => {
+                    world.run();
+                    world.vote("olav", Verdict::Approve);
+                    until = world.run();
+                }
+                Start::WithdrawnUnanswered => {
+                    world.fault = Some(Fault::AnswerLost);
+                    world.run();
+                    world.withdraw();
+                    until = world.run();
+                }
             }
             for (index, (event, ticks)) in happenings.into_iter().enumerate() {
                 happen(&mut world, event, until);

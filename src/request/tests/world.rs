@@ -129,7 +129,7 @@ impl World {
     /// Observe, decide, act, record.
     fn turn(&mut self) -> Option<Timestamp> {
         let observed = self.observe();
-        self.now += SignedDuration::from_millis(40);
+        self.now += SignedDuration::from_millis(10);
         let step = decide(
             Subject {
                 uid: UID,
@@ -211,7 +211,7 @@ impl World {
                     .collect(),
             );
         }
-        self.now += SignedDuration::from_millis(40);
+        self.now += SignedDuration::from_millis(10);
         let before = self.phase();
         apply(&mut self.status, fact, self.now);
         if self.phase() != before {
