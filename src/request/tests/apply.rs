@@ -74,7 +74,10 @@ fn empty_twice_in_a_row() {
     let emptied = |status: &RestoreStatus| status.clearing.as_ref().unwrap().emptied_at;
     let once = after(began(), 61, Fact::SeenEmpty);
     assert_eq!(emptied(&once), None);
-    assert_eq!(emptied(&after(once.clone(), 62, Fact::SeenEmpty)), Some(at(62)));
+    assert_eq!(
+        emptied(&after(once.clone(), 62, Fact::SeenEmpty)),
+        Some(at(62))
+    );
     for between in [Fact::SeenNotEmpty, Fact::ClearingProgress(1)] {
         let status = after(after(once.clone(), 62, between), 63, Fact::SeenEmpty);
         assert_eq!(emptied(&status), None);
@@ -83,7 +86,11 @@ fn empty_twice_in_a_row() {
 
 #[test]
 fn a_restore_moves_when_a_number_or_its_phase_does() {
-    let first = after(status(Phase::Restoring), 80, Fact::Restore(run("InProgress")));
+    let first = after(
+        status(Phase::Restoring),
+        80,
+        Fact::Restore(run("InProgress")),
+    );
     let progressed = |status: &RestoreStatus| status.restore.as_ref().unwrap().progressed_at;
     let mut more = run("InProgress");
     more.warnings = 3;
@@ -100,7 +107,7 @@ fn every_answer_to_every_question() {
     use Action::{ResumeAsIs, Retry};
     use StuckReason as Reason;
     let restored = || after(status(Phase::Restoring), 85, Fact::Restore(run("Failed")));
-    let rows = [
+    let rows = vec![
         (Reason::SafetyBackupFailed, Retry, Phase::Protecting),
         (Reason::SafetyBackupFailed, ResumeAsIs, Phase::Resuming),
         (Reason::ClearingBlocked, Retry, Phase::Clearing),
@@ -122,18 +129,28 @@ fn every_answer_to_every_question() {
     ];
     for (reason, action, expected) in rows {
         let before = match reason {
-            Reason::SafetyBackupFailed => {
-                after(status(Phase::Protecting), 41, Fact::SafetyBackup(safety(false)))
-            }
+            Reason::SafetyBackupFailed => after(
+                status(Phase::Protecting),
+                41,
+                Fact::SafetyBackup(safety(false)),
+            ),
             Reason::ClearingBlocked => status(Phase::Clearing),
             Reason::VerificationFailed => status(Phase::Verifying),
             Reason::WouldPrune | Reason::ResumeBlocked => status(Phase::Resuming),
             _ => restored(),
         };
         let after = chose(after(before, 200, stuck(reason, 200)), 300, action);
-        assert_eq!(super::super::phase(&after), expected, "{reason:?} {action:?}");
+        assert_eq!(
+            super::super::phase(&after),
+            expected,
+            "{reason:?} {action:?}"
+        );
         assert_eq!(after.stuck, None);
-        assert_eq!(after.last_choice_at(), Some(at(300)), "{reason:?} {action:?}");
+        assert_eq!(
+            after.last_choice_at(),
+            Some(at(300)),
+            "{reason:?} {action:?}"
+        );
         let ended = after.ending.is_some();
         assert_eq!(ended, action == ResumeAsIs && reason != Reason::WouldPrune);
         let again = action == Retry
@@ -183,7 +200,11 @@ fn a_second_consent_does_not_take_the_first_away() {
 
 #[test]
 fn an_old_answer_is_none_even_if_the_clock_stands_still() {
-    let once = after(status(Phase::Verifying), 200, stuck(StuckReason::VerificationFailed, 200));
+    let once = after(
+        status(Phase::Verifying),
+        200,
+        stuck(StuckReason::VerificationFailed, 200),
+    );
     let twice = after(
         chose(once, 200, Action::Retry),
         200,

@@ -307,7 +307,11 @@ pub(super) fn run(phase: &str) -> RestoreRun {
 pub(super) fn status(phase: Phase) -> RestoreStatus {
     let mut status = RestoreStatus::default();
     let mut facts: Vec<(Phase, i64, Fact)> = vec![
-        (Phase::AwaitingApproval, 1, Fact::Checked(Box::new(checked()))),
+        (
+            Phase::AwaitingApproval,
+            1,
+            Fact::Checked(Box::new(checked())),
+        ),
         (
             Phase::AwaitingApproval,
             2,

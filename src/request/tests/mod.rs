@@ -1,14 +1,14 @@
 //! The machine in tables, and a walk through it.
 
-//T mod applications;
-//T mod approval;
+mod applications;
 mod apply;
+mod approval;
 mod build;
-//T mod conditions;
+mod conditions;
 mod decide;
-//T mod digest;
-//T mod inventory;
+mod digest;
+mod inventory;
 mod phase;
-//T mod preflight;
+mod preflight;
 mod walk;
 mod world;

@@ -12,19 +12,37 @@ fn the_straight_way() {
 
 #[test]
 fn what_ends_is_undone_first() {
-    let checked = || after(RestoreStatus::default(), 1, Fact::Checked(Box::new(checked())));
+    let checked = || {
+        after(
+            RestoreStatus::default(),
+            1,
+            Fact::Checked(Box::new(checked())),
+        )
+    };
     let unneeded = || after(checked(), 2, Fact::PullNotNeeded(Which::Pause, record()));
     let open = || status(Phase::AwaitingApproval);
     let off = || status(Phase::Settling);
-    let rows = [
+    let rows = vec![
         ("never checked", RestoreStatus::default(), Phase::Denied),
         ("the opening was never answered", checked(), Phase::Resuming),
-        ("looked for", after(checked(), 3, Fact::Resumed), Phase::Denied),
+        (
+            "looked for",
+            after(checked(), 3, Fact::Resumed),
+            Phase::Denied,
+        ),
         ("nothing was paused", unneeded(), Phase::Denied),
         ("the pause is open", open(), Phase::Resuming),
-        ("the pause is closed", after(open(), 3, Fact::PullClosed(Which::Pause)), Phase::Denied),
+        (
+            "the pause is closed",
+            after(open(), 3, Fact::PullClosed(Which::Pause)),
+            Phase::Denied,
+        ),
         ("self-heal is off", off(), Phase::Resuming),
-        ("self-heal is back", after(off(), 30, Fact::Resumed), Phase::Denied),
+        (
+            "self-heal is back",
+            after(off(), 30, Fact::Resumed),
+            Phase::Denied,
+        ),
     ];
     for (name, status, expected) in rows {
         let status = after(status, 40, ended(Outcome::Denied));

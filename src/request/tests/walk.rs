@@ -12,11 +12,21 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::world::{Fault, World};
 use crate::request::{Action, Phase, Verdict};
 
-const EVENTS: u8 = 34;
+const EVENTS: u8 = 35;
 /// Denied, withdrawn, closed.
 const FINAL: [u8; 3] = [3, 4, 12];
 /// Nothing but the time that the machine itself waits for.
 const WAIT: u8 = 33;
+
+/// How a walk begins.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Nothing,
+    Reviewed,
+    Voted,
+    /// Called off while the answer to the opening of the pull request is lost.
+    WithdrawnUnanswered,
+}
 
 /// One thing that happens.
 fn happen(world: &mut World, event: u8, until: Timestamp) {
@@ -52,6 +62,7 @@ fn happen(world: &mut World, event: u8, until: Timestamp) {
         30 => world.revoke(!world.stranger),
         31 => world.now += SignedDuration::from_hours(2),
         32 => world.conflict("pause"),
+        34 => world.intrude(),
         _ if until > world.now && until < Timestamp::MAX => world.now = until,
         _ => {}
     }
@@ -74,7 +85,11 @@ fn ends(mut world: World, answer: Action) -> Phase {
         }
         if phase == Phase::Stuck {
             stuck += 1;
-            world.choose(if stuck > 4 { Action::ResumeAsIs } else { answer });
+            world.choose(if stuck > 4 {
+                Action::ResumeAsIs
+            } else {
+                answer
+            });
         }
         if matches!(phase, Phase::AwaitingApproval | Phase::Resuming) {
             world.vote("olav", Verdict::Approve);
@@ -113,16 +128,36 @@ fn nothing_forbidden_happens_and_there_is_always_a_way_out() {
     let strategy = (
         prop::bool::weighted(0.9),
         any::<bool>(),
-        prop::bool::weighted(0.8),
+        prop_oneof![
+            1 => Just(Start::Nothing),
+            2 => Just(Start::Reviewed),
+            6 => Just(Start::Voted),
+            1 => Just(Start::WithdrawnUnanswered),
+        ],
         vec(happening, 0..60),
     );
     runner
-        .run(&strategy, |(heals, covers, goes_ahead, happenings)| {
+        .run(&strategy, |(heals, covers, start, happenings)| {
             let mut world = World::new(heals, covers);
-            let mut until = world.run();
-            if goes_ahead {
-                world.vote("olav", Verdict::Approve);
-                until = world.run();
+            let mut until = world.now;
+            match start {
+                Start::Nothing => {}
+                Start::Reviewed => {
+                    world.run();
+                    world.review("olav-gh");
+                    until = world.run();
+                }
+                Start::Voted => {
+                    world.run();
+                    world.vote("olav", Verdict::Approve);
+                    until = world.run();
+                }
+                Start::WithdrawnUnanswered => {
+                    world.fault = Some(Fault::AnswerLost);
+                    world.run();
+                    world.withdraw();
+                    until = world.run();
+                }
             }
             for (index, (event, ticks)) in happenings.into_iter().enumerate() {
                 happen(&mut world, event, until);
@@ -151,8 +186,12 @@ fn nothing_forbidden_happens_and_there_is_always_a_way_out() {
     println!("phases on the way: {:?}", phases_seen.borrow());
     println!("ends: {:?}", ends_seen.borrow());
     for phase in Phase::ALL {
-        let seen = phases_seen.borrow().contains_key(&phase) || ends_seen.borrow().contains_key(&phase);
+        let seen =
+            phases_seen.borrow().contains_key(&phase) || ends_seen.borrow().contains_key(&phase);
         // Checking is left before the first event.
-        assert!(seen || phase == Phase::Checking, "no walk came to {phase:?}");
+        assert!(
+            seen || phase == Phase::Checking,
+            "no walk came to {phase:?}"
+        );
     }
 }

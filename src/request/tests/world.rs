@@ -13,7 +13,7 @@ use crate::request::observed::*;
 use crate::request::preflight::Survey;
 use crate::request::{
     Action, BackupRun, Choice, Effect, Fact, Observed, Opened, Phase, Policy, Progress,
-    RestoreRequestSpec, RestoreRun, RestoreStatus, Step, Subject, Verdict, Vote, Which,
+    RestoreRequestSpec, RestoreRun, RestoreStatus, Step, Subject, Verdict, Via, Vote, Which,
     Withdrawal, apply, decide, digest, names, phase,
 };
 
@@ -26,6 +26,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is one thing that may go wrong.
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) policy: Policy,
@@ -50,8 +51,14 @@ pub(super) struct World {
     pub(super) location_fails: bool,
     pub(super) broken: bool,
     pub(super) stranger: bool,
-    /// Every object that was there when the clearing began.
+    /// What each inventory showed, by its digest.
+    shown: BTreeMap<String, BTreeSet<String>>,
+    /// Who reviewed, and which inventory was shown then.
+    reviewed: BTreeSet<(String, String)>,
+    /// What was there when the clearing began, dependents too.
     at_clearing: BTreeSet<String>,
+    /// A Restore of this request was seen.
+    restore_seen: bool,
 }
 
 impl World {
@@ -90,7 +97,10 @@ impl World {
             location_fails: false,
             broken: false,
             stranger: false,
+            shown: BTreeMap::new(),
+            reviewed: BTreeSet::new(),
             at_clearing: BTreeSet::new(),
+            restore_seen: false,
         }
     }
 
@@ -109,13 +119,17 @@ impl World {
                 return until;
             }
         }
-        panic!("it turns for ever in {:?}: {:#?}", self.phase(), self.status);
+        panic!(
+            "it turns for ever in {:?}: {:#?}",
+            self.phase(),
+            self.status
+        );
     }
 
     /// Observe, decide, act, record.
     fn turn(&mut self) -> Option<Timestamp> {
         let observed = self.observe();
-        self.now += SignedDuration::from_millis(40);
+        self.now += SignedDuration::from_millis(10);
         let step = decide(
             Subject {
                 uid: UID,
@@ -150,7 +164,8 @@ impl World {
                             self.record(fact);
                         }
                     }
-                    (Some(Fault::AnswerLost), _) if self.now.subsec_nanosecond() % 2 == 0 => {}
+                    // As if it had been killed before it could write.
+                    (Some(Fault::AnswerLost), _) => return Some(self.now),
                     _ => {
                         self.record(Fact::Failed {
                             effect: name,
@@ -170,12 +185,33 @@ impl World {
             let approved = self.status.approved.as_ref().expect("no approval");
             assert_eq!(approved.digest, self.digest());
             assert_ne!(approved.by, "kari");
+            if approved.via == Via::Review {
+                let review = (format!("{}-gh", approved.by), self.inventory());
+                assert!(self.reviewed.contains(&review), "reviewed something else");
+            }
             // S8.
-            let safety = self.status.safety_backup.as_ref().expect("no safety backup");
+            let safety = self
+                .status
+                .safety_backup
+                .as_ref()
+                .expect("no safety backup");
             assert_eq!(self.safeties[&safety.name].1, "Completed");
-            self.at_clearing = self.objects.iter().map(|object| object.uid.clone()).collect();
+            self.at_clearing = self
+                .objects
+                .iter()
+                .map(|object| object.uid.clone())
+                .collect();
         }
-        self.now += SignedDuration::from_millis(40);
+        if let Fact::Checked(checked) | Fact::Voided(_, Some(checked)) = &fact {
+            self.shown.insert(
+                checked.inventory.digest.clone(),
+                self.objects
+                    .iter()
+                    .map(|object| object.uid.clone())
+                    .collect(),
+            );
+        }
+        self.now += SignedDuration::from_millis(10);
         let before = self.phase();
         apply(&mut self.status, fact, self.now);
         if self.phase() != before {
@@ -200,13 +236,16 @@ impl World {
         let make = |name: &str, deploys: bool| Application {
             deploys,
             self_heal: self.live_heals,
-            refreshing: self.refreshing.contains(&format!("openshift-gitops/{name}")),
+            refreshing: self
+                .refreshing
+                .contains(&format!("openshift-gitops/{name}")),
             recorded_revisions: vec![if self.unrecorded { "r0" } else { "r1" }.to_owned()],
             reconciled_at: Some(self.reconciled),
-            would_prune: self
-                .prunes
-                .then(|| vec!["PersistentVolumeClaim data".to_owned()])
-                .unwrap_or_default(),
+            would_prune: if self.prunes {
+                vec!["PersistentVolumeClaim data".to_owned()]
+            } else {
+                Vec::new()
+            },
             ..application(name)
         };
         vec![make("parent", false), make("web", true)]
@@ -227,7 +266,9 @@ impl World {
     }
 
     fn in_the_way(&self) -> Vec<String> {
-        let ours: Vec<String> = (0..self.round()).map(|round| names::restore(UID, round)).collect();
+        let ours: Vec<String> = (0..self.round())
+            .map(|round| names::restore(UID, round))
+            .collect();
         self.objects
             .iter()
             .filter(|object| {
@@ -240,8 +281,22 @@ impl World {
             .collect()
     }
 
-    fn observe(&self) -> Observed {
-        let restore = self.restores.get(&names::restore(UID, self.round())).cloned();
+    /// The digest of the inventory that is shown to people.
+    fn inventory(&self) -> String {
+        self.status
+            .checked
+            .as_ref()
+            .map(|checked| checked.inventory.digest.clone())
+            .unwrap_or_default()
+    }
+
+    fn observe(&mut self) -> Observed {
+        let restore = self
+            .restores
+            .get(&names::restore(UID, self.round()))
+            .cloned();
+        self.restore_seen |=
+            restore.is_some() && matches!(self.phase(), Phase::Clearing | Phase::Restoring);
         match self.phase() {
             Phase::Checking => Observed::Checking(Box::new(self.survey())),
             Phase::AwaitingApproval => Observed::AwaitingApproval(self.pulls.get("pause").cloned()),
@@ -275,7 +330,11 @@ impl World {
                 undiscovered: Vec::new(),
             }),
             Phase::Verifying => Observed::Verifying(Verifying {
-                unready: self.broken.then(|| vec!["web".to_owned()]).unwrap_or_default(),
+                unready: if self.broken {
+                    vec!["web".to_owned()]
+                } else {
+                    Vec::new()
+                },
                 ..Verifying::default()
             }),
             Phase::Resuming => Observed::Resuming(Box::new(Resuming {
@@ -365,12 +424,20 @@ impl World {
 
     fn delete(&mut self, batch: &[LiveObject]) {
         // S11, S4.
-        assert!(self.created.is_empty(), "cleared after a Restore");
+        assert!(
+            self.created.is_empty() && !self.restore_seen,
+            "cleared after a Restore"
+        );
         assert!(!self.live_heals && !self.unrecorded);
         assert!(self.status.clearing.is_some());
         for object in batch {
             // S2: nothing that came later.
-            assert!(self.at_clearing.contains(&object.uid), "{object} was not approved");
+            let of = if object.controller.is_some() {
+                &self.at_clearing
+            } else {
+                &self.shown[&self.inventory()]
+            };
+            assert!(of.contains(&object.uid), "{object} was not approved");
             if let Some(live) = self.objects.iter_mut().find(|live| live.uid == object.uid) {
                 live.terminating = true;
             }
@@ -380,9 +447,8 @@ impl World {
     fn open(&mut self, which: Which) -> Fact {
         let heals = which == Which::Resume && self.healed_at_first;
         let found = self.pulls.get(which.word());
-        let adopt = found.is_some_and(|pull| {
-            which == Which::Pause || pull.state != PullState::Closed
-        });
+        let adopt =
+            found.is_some_and(|pull| which == Which::Pause || pull.state != PullState::Closed);
         if !adopt {
             if self.order_heals == heals {
                 let mut record = record();
@@ -438,9 +504,11 @@ impl World {
     }
 
     pub(super) fn review(&mut self, login: &str) {
+        self.reviewed.insert((login.to_owned(), self.inventory()));
         for pull in self.pulls.values_mut() {
             let head = pull.head_sha.clone();
-            pull.reviews.push(review(login, ReviewState::Approved, &head));
+            pull.reviews
+                .push(review(login, ReviewState::Approved, &head));
         }
     }
 
@@ -470,7 +538,11 @@ impl World {
 
     /// Kubernetes, Argo CD and Velero do what they have to do.
     pub(super) fn tick(&mut self) {
-        let uids: BTreeSet<String> = self.objects.iter().map(|object| object.uid.clone()).collect();
+        let uids: BTreeSet<String> = self
+            .objects
+            .iter()
+            .map(|object| object.uid.clone())
+            .collect();
         let hangs = self.hangs;
         self.objects.retain(|object| {
             let collected = object
@@ -542,6 +614,18 @@ impl World {
         self.restores.clear();
     }
 
+    /// Another replica, or somebody, makes the Restore meanwhile.
+    pub(super) fn intrude(&mut self) {
+        let name = names::restore(UID, self.round());
+        if self.status.clearing.is_some() && self.status.restore.is_none() {
+            self.restores.entry(name.clone()).or_insert(RestoreRun {
+                name,
+                created_at: self.now,
+                ..run("New")
+            });
+        }
+    }
+
     pub(super) fn fail_safeties(&mut self) {
         for (_, phase) in self.safeties.values_mut() {
             if phase != "Completed" {
@@ -573,7 +657,8 @@ impl World {
     }
 
     pub(super) fn tidy_up(&mut self) {
-        self.objects.retain(|object| !object.name.starts_with("alien-"));
+        self.objects
+            .retain(|object| !object.name.starts_with("alien-"));
     }
 
     /// The reviewers lose their right, or have it back.
