@@ -70,7 +70,7 @@ pub async fn run<C: Chat>(
 }
 
 /// A thread whose request ended longer ago than this has had its last word.
-const SETTLED: SignedDuration = SignedDuration::from_mins(15);
+const SETTLED: SignedDuration = SignedDuration::from_secs(30);
 
 struct Threads<C> {
     chat: Arc<C>,

@@ -54,7 +54,7 @@ pub(super) async fn act(
             let taken = velero::take_safety_backup(
                 kube,
                 &order,
-                facts.choices.len(),
+                facts.safety_round(),
                 &location,
                 context.config.velero.safety_backup_ttl,
             )

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::effects::{self, Clients};
 use crate::request::{
-    Fact, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
+    Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
 };
 
 /// How many steps one wake-up may take before others get their turn.
@@ -231,25 +231,29 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
         None
     };
     // I/O: reads only.
-    let observed = match observe::observe(context, &request, phase).await {
-        Ok(observed) => observed,
-        Err(error) => return fail(context, request, "look at the world", &error).await,
-    };
+    let seen = observe::observe(context, &request, phase).await;
     let now = Timestamp::now();
     let current = status(&request);
-    let step = decide(
-        Subject {
-            uid: &uid(&request),
-            created: request
-                .creation_timestamp()
-                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            spec: &request.spec,
-            status: &current,
+    let subject = Subject {
+        uid: &uid(&request),
+        created: request
+            .creation_timestamp()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        spec: &request.spec,
+        status: &current,
+    };
+    let policy = &context.config.policy;
+    let step = match seen {
+        Ok(observed) => decide(subject, &observed, policy, now),
+        // A world that cannot be seen must not keep people from withdrawing, nor
+        // reminders and answers from being written down.
+        Err(error) => match decide(subject, &Observed::Nothing, policy, now) {
+            step @ Step::Record(_) => step,
+            Step::Act(_) | Step::Wait { .. } | Step::Rest => {
+                return fail(context, request, "look at the world", &error).await;
+            }
         },
-        &observed,
-        &context.config.policy,
-        now,
-    );
+    };
     match step {
         Step::Record(fact) => record::record(context, request, fact).await.map(Turn::from),
         Step::Act(effect) => {

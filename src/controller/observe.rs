@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use super::{Context, phase_of, round, status, uid};
 use crate::effects::github::Found;
 use crate::effects::{argocd, cluster, velero};
-use crate::request::inventory::{Fate, LiveObject, Ownership, classify};
+use crate::request::inventory::in_the_way;
 use crate::request::observed::{Clearing, Observed, Restoring, Resuming};
 use crate::request::preflight::{Other, Survey, label_value};
 use crate::request::{Phase, RestoreRequest, RestoreStatus, names};
@@ -36,7 +36,7 @@ pub(super) async fn observe(
                 .applications,
         ),
         Phase::Protecting => Observed::Protecting(
-            velero::safety_backup(&clients.kube, &order, facts.choices.len()).await?,
+            velero::safety_backup(&clients.kube, &order, facts.safety_round()).await?,
         ),
         Phase::Clearing => {
             Observed::Clearing(Box::new(clearing(context, request, &facts, &order).await?))
@@ -68,8 +68,13 @@ pub(super) async fn observe(
                     .await?
                     .ownership;
                 let contents = cluster::contents(&clients.kube, namespaces).await?;
-                view.in_the_way =
-                    in_the_way(&contents.objects, &ownership, &brought_by(&uid, &facts));
+                let brought = brought_by(&uid, &facts);
+                view.in_the_way = in_the_way(&contents.objects, &ownership, |object| {
+                    object
+                        .labels
+                        .get("velero.io/restore-name")
+                        .is_some_and(|name| brought.contains(name))
+                });
                 view.undiscovered = contents.undiscovered;
             }
             Observed::Restoring(view)
@@ -88,6 +93,11 @@ pub(super) async fn observe(
             let mut view = Resuming {
                 pause: if open {
                     pull(context, pause_number(&facts)).await?
+                } else if facts.pause.is_none() && facts.checked.is_some() {
+                    // It may have been opened, and the answer lost.
+                    let branch =
+                        names::branch(&request.name_any(), &uid, crate::request::Which::Pause);
+                    clients.github.pull_of(&branch).await?
                 } else {
                     None
                 },
@@ -261,42 +271,5 @@ async fn others(context: &Context, request: &RestoreRequest) -> anyhow::Result<V
 fn brought_by(uid: &str, facts: &RestoreStatus) -> BTreeSet<String> {
     (0..facts.earlier_restores.len())
         .map(|round| label_value(&names::restore(uid, round)))
-        .collect()
-}
-
-/// What is in the namespaces, would be deleted by a clearing, and was not
-/// brought by one of this request's own Restores (S9).
-fn in_the_way(
-    objects: &[LiveObject],
-    ownership: &Ownership,
-    brought: &BTreeSet<String>,
-) -> Vec<String> {
-    let ours = |object: &LiveObject| {
-        object
-            .labels
-            .get("velero.io/restore-name")
-            .is_some_and(|name| brought.contains(name))
-    };
-    let brought_uids: BTreeSet<&str> = objects
-        .iter()
-        .filter(|object| ours(object))
-        .map(|object| object.uid.as_str())
-        .collect();
-    objects
-        .iter()
-        .zip(classify(objects, ownership))
-        .filter(|(object, fate)| {
-            matches!(fate, Fate::Delete(_))
-                && !ours(object)
-                // Made by a controller for something that was brought; Endpoints
-                // and the like follow their Service by name.
-                && !object
-                    .controller
-                    .as_deref()
-                    .is_some_and(|uid| brought_uids.contains(uid))
-                && (brought.is_empty()
-                    || !matches!(object.kind.as_str(), "Endpoints" | "EndpointSlice"))
-        })
-        .map(|(object, _)| object.to_string())
         .collect()
 }

@@ -9,7 +9,7 @@ use harbour::{REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, Setup};
 use hyper::Method;
 use tokio::sync::Notify;
 
-use crate::refloat::{FAST, PATIENCE, Refloat, external};
+use crate::refloat::{FAST, PATIENCE, Refloat, external, until};
 use crate::world::World;
 
 /// When, in the course of a request, Refloat dies.
@@ -102,6 +102,7 @@ async fn one_restore(
     let known = world.request_names().await?;
     world.break_tenant("poseidon1-dev").await?;
     world.harbour.gate.take_journal();
+    let cuts = world.harbour.gate.cuts();
 
     let mut refloat = Refloat::start(config)?;
     let started = std::time::Instant::now();
@@ -112,6 +113,8 @@ async fn one_restore(
             refloat.shown()
         );
         if executioner.dead.load(Ordering::SeqCst) {
+            // The last request may still be being carried out.
+            until(|| async { Ok(world.harbour.gate.cuts() > cuts) }).await?;
             refloat.kill();
             refloat = Refloat::start(config)?;
             executioner.dead.store(false, Ordering::SeqCst);

@@ -35,14 +35,14 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
         "restore request tenant:poseidon1 namespaces:prod reason:test",
     )
     .await?;
-    assert_snapshot!(sentence, @"");
+    assert_snapshot!(sentence, @"The tenant poseidon1 has no namespace poseidon1-prod: its order names poseidon1-dev and poseidon1-test.");
     let sentence = refusal(
         &world,
         &mut refloat,
         "restore request tenant:poseidon1 namespaces:dev schedule:hourly reason:test",
     )
     .await?;
-    assert_snapshot!(sentence, @"");
+    assert_snapshot!(sentence, @"The tenant poseidon1 has no schedule hourly: its order names daily and weekly.");
     let sentence = refusal(
         &world,
         &mut refloat,
@@ -50,7 +50,7 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
     )
     .await?;
     let latest = sentence.split(" The latest").next().unwrap_or_default();
-    assert_snapshot!(latest, @"");
+    assert_snapshot!(latest, @"There is no backup poseidon1-daily-1999.");
     assert!(sentence.contains("The latest usable one is poseidon1-daily-"), "{sentence}");
     let sentence = refusal(
         &world,
@@ -59,7 +59,7 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
     )
     .await?;
     let latest = sentence.split(" The latest").next().unwrap_or_default();
-    assert_snapshot!(latest, @"");
+    assert_snapshot!(latest, @"There is no backup of the schedule daily for 1999-12-31.");
 
     // A tenant that is not theirs, or is none, makes no request at all.
     let known = world.request_names().await?;

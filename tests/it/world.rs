@@ -279,7 +279,7 @@ impl World {
             refloat
                 .say(&self.here("restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"bad migration\""))
                 .await?;
-            let _ = tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "\n"))
+            let _ = tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "@ada"))
                 .await;
             return Ok(None);
         };
@@ -289,7 +289,7 @@ impl World {
             Phase::AwaitingApproval if status.pause.is_some() => {
                 refloat.say(&format!("as grace: approve {name}")).await?;
                 let _ =
-                    tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "\n"))
+                    tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "@grace"))
                         .await;
                 Ok(None)
             }

@@ -158,7 +158,7 @@ VerificationFailed
   retry: `poseidon1-7k2p9`: what was restored is looked at once more.
   resume: `poseidon1-7k2p9`: the restore ends with what came back, and self-heal is turned on again.
 WouldPrune
-  retry: `poseidon1-7k2p9`: you agree that Argo CD deletes `PersistentVolumeClaim poseidon1-dev/data`, and self-heal is turned on again.
+  retry: `poseidon1-7k2p9`: Argo CD's Applications are looked at once more; nothing is agreed to.
   resume: `poseidon1-7k2p9`: you agree that Argo CD deletes `PersistentVolumeClaim poseidon1-dev/data`, and self-heal is turned on again.
 ResumeBlocked
   retry: `poseidon1-7k2p9`: turning self-heal on again is tried once more.

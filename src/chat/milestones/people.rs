@@ -94,7 +94,10 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
     const AS_THEY_ARE: &str = "the restore ends, and self-heal is turned on again: Argo CD brings \
         back what is in Git, and volume data that is not back yet stays in the safety backup.";
     match (action, stuck.reason) {
-        (_, Reason::WouldPrune) => {
+        (Action::Retry, Reason::WouldPrune) => {
+            "Argo CD's Applications are looked at once more; nothing is agreed to.".to_owned()
+        }
+        (Action::ResumeAsIs, Reason::WouldPrune) => {
             let objects: Vec<String> = stuck
                 .objects
                 .iter()

@@ -153,7 +153,12 @@ impl Github {
     pub async fn open_pull(&self, which: Which, context: &Context) -> anyhow::Result<Fact> {
         let branch = names::branch(&context.request, &context.uid, which);
         if let Some(found) = self.find_pull(&branch).await? {
-            return Self::adopt(which, context, &branch, found);
+            // A resume that somebody closed is opened anew: self-heal is off until
+            // it is merged. A pause that somebody closed is an answer.
+            let was_closed = found.state != "open" && found.merged_at.is_none();
+            if !(was_closed && which == Which::Resume) {
+                return Self::adopt(which, context, &branch, found);
+            }
         }
         let base = self.base().await?;
         let (text, blob) = self.order_at(&context.order_path, &base).await?;
@@ -238,6 +243,12 @@ impl Github {
         let (text, _) = self.order_at(&context.order_path, &base).await?;
         let (edited, record) = edit(which, &text, context.record.as_ref())?;
         if !edited.changed {
+            // The order reads as wanted already; the pull request asks for nothing.
+            if let Some(found) = self.find_pull(&branch).await?
+                && found.state == "open"
+            {
+                self.set_closed(found.number).await?;
+            }
             return Ok(Fact::PullNotNeeded(which, record));
         }
         let head = self
@@ -417,6 +428,33 @@ impl Github {
         }
     }
 
+    /// The pull request from a branch, if there ever was one.
+    pub async fn pull_of(&self, branch: &str) -> anyhow::Result<Option<Pull>> {
+        match self.find_pull(branch).await? {
+            Some(found) => self.pull(found.number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Closes a pull request, unless it was merged meanwhile.
+    async fn set_closed(&self, number: u64) -> anyhow::Result<Answer> {
+        let closed: Result<Answer, octocrab::Error> = self
+            .client
+            .patch(
+                self.route(&format!("pulls/{number}")),
+                Some(&json!({ "state": "closed" })),
+            )
+            .await;
+        match closed {
+            Ok(closed) => Ok(closed),
+            // GitHub does not close what is merged; only a look tells that apart.
+            Err(error) => match self.read::<Answer>(&format!("pulls/{number}")).await? {
+                Some(live) if live.state != "open" => Ok(live),
+                _ => Err(explain(error, "close the pull request")),
+            },
+        }
+    }
+
     /// Closes a pull request and says why in a comment, once.
     pub async fn close_pull(
         &self,
@@ -448,14 +486,7 @@ impl Github {
                 .await;
             posted.map_err(|error| explain(error, "comment on the pull request"))?;
         }
-        let closed: Answer = self
-            .client
-            .patch(
-                self.route(&format!("pulls/{number}")),
-                Some(&json!({ "state": "closed" })),
-            )
-            .await
-            .map_err(|error| explain(error, "close the pull request"))?;
+        let closed = self.set_closed(number).await?;
         Ok(if closed.merged || closed.merged_at.is_some() {
             Some(Fact::PullMerged(which, closed.merge_commit_sha))
         } else if closed.state == "closed" {

@@ -111,6 +111,27 @@ pub(super) fn fates(owners: &Owners<'_>, ownership: &Ownership) -> Vec<Fate> {
     fates
 }
 
+/// What would be deleted by a clearing and was not brought: neither is the
+/// object itself `brought`, nor anything above it (S9).
+pub fn in_the_way(
+    objects: &[LiveObject],
+    ownership: &Ownership,
+    brought: impl Fn(&LiveObject) -> bool,
+) -> Vec<String> {
+    let owners = Owners::of(objects);
+    let fates = fates(&owners, ownership);
+    objects
+        .iter()
+        .enumerate()
+        .filter(|&(index, object)| {
+            matches!(fates[index], Fate::Delete(_))
+                && !brought(object)
+                && !owners.above(index).any(|owner| brought(&objects[owner]))
+        })
+        .map(|(_, object)| object.to_string())
+        .collect()
+}
+
 fn is_everywhere(account: &str) -> bool {
     matches!(account, "default" | "builder" | "deployer")
 }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use batch::{Next, next_batch, youngest};
 use fates::{Owners, fates};
-pub use fates::{classify, is_custom};
+pub use fates::{classify, in_the_way, is_custom};
 
 /// A namespaced object as the API server has it; metadata only.
 #[derive(Clone, Debug, PartialEq)]

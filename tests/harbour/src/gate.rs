@@ -95,6 +95,7 @@ struct Inner {
     rules: Vec<(u64, Rule)>,
     next_rule: u64,
     journal: Option<Vec<Entry>>,
+    cuts: usize,
 }
 
 impl fmt::Debug for Gate {
@@ -123,6 +124,12 @@ impl Gate {
     /// The requests since [`Gate::keep_journal`], in the order of their answers.
     pub fn journal(&self) -> Vec<Entry> {
         self.with(|inner| inner.journal.clone().unwrap_or_default())
+    }
+
+    /// How many connections were cut so far, counted when all that was to be
+    /// carried out had been.
+    pub fn cuts(&self) -> usize {
+        self.with(|inner| inner.cuts)
     }
 
     /// The requests since the last time this was asked, and forgets them.
@@ -171,6 +178,7 @@ impl Gate {
 
     fn remember(&self, call: Call, status: Option<u16>) {
         self.with(|inner| {
+            inner.cuts += usize::from(status.is_none());
             if let Some(journal) = &mut inner.journal {
                 journal.push(Entry { call, status });
             }
