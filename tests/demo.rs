@@ -93,7 +93,10 @@ async fn by_itself() -> anyhow::Result<()> {
     for difference in &broken {
         println!("   {difference}");
     }
-    anyhow::ensure!(!broken.is_empty(), "nothing was broken, so nothing can be shown");
+    anyhow::ensure!(
+        !broken.is_empty(),
+        "nothing was broken, so nothing can be shown"
+    );
 
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let began = Instant::now();
@@ -109,7 +112,11 @@ async fn by_itself() -> anyhow::Result<()> {
             "approve",
             "@ada",
         ),
-        ("Grace, a reviewer of the platform, approves", "as grace: approve", "Approved by"),
+        (
+            "Grace, a reviewer of the platform, approves",
+            "as grace: approve",
+            "Approved by",
+        ),
     ] {
         say(&format!("{who}: {line}"));
         refloat.say(line).await?;
@@ -137,7 +144,10 @@ async fn by_itself() -> anyhow::Result<()> {
     say("Looking at the world itself");
     world.check_restored(&name, &before, &order).await?;
     let now = Order::read(&world.order(TENANT).await?)?;
-    anyhow::ensure!(now.sync_policy.self_heal.value, "self-heal is off in the order");
+    anyhow::ensure!(
+        now.sync_policy.self_heal.value,
+        "self-heal is off in the order"
+    );
     show_data(&world).await?;
     for line in [
         "the data is as in the backup, and nothing else changed in any tenant",
@@ -146,12 +156,19 @@ async fn by_itself() -> anyhow::Result<()> {
     ] {
         println!("   ok: {line}");
     }
-    println!("   from the request to the end: {:.1} s", took.as_secs_f32());
+    println!(
+        "   from the request to the end: {:.1} s",
+        took.as_secs_f32()
+    );
     Ok(())
 }
 
 async fn show_data(world: &World) -> anyhow::Result<()> {
-    let data = world.harbour.platform.volume(NAMESPACE, "data-db-0").await?;
+    let data = world
+        .harbour
+        .platform
+        .volume(NAMESPACE, "data-db-0")
+        .await?;
     println!(
         "   the volume of the database holds: {:?}",
         data.unwrap_or_default()

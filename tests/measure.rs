@@ -64,6 +64,6 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     let size = std::fs::metadata(&binary)?.len();
-    println!("binary: {:.1} MB", size as f64 / 1e6);
+    println!("binary: {} kB", size / 1000);
     Ok(())
 }

@@ -168,9 +168,9 @@ impl Section {
                 let number = value
                     .as_u64()
                     .and_then(|number| usize::try_from(number).ok());
-                match number.filter(|number| within.contains(number)) {
-                    Some(number) => number,
-                    None => {
+                number
+                    .filter(|number| within.contains(number))
+                    .unwrap_or_else(|| {
                         self.fault(
                             key,
                             format!(
@@ -180,8 +180,7 @@ impl Section {
                             ),
                         );
                         default
-                    }
-                }
+                    })
             }
         }
     }

@@ -46,7 +46,9 @@ impl Stage {
     async fn ends(self, phase: Phase) -> anyhow::Result<()> {
         self.world.until_phase(&self.name, phase).await?;
         self.refloat.stop().await?;
-        self.world.check_untouched(&self.before, &self.order).await?;
+        self.world
+            .check_untouched(&self.before, &self.order)
+            .await?;
         self.world.end().await
     }
 
@@ -60,13 +62,22 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_closes_the_pull_request_and_says_why() -> anyhow::Result<()> {
     let mut stage = Stage::asked(Shape::small(), FAST).await?;
-    stage.refloat.say("as grace: deny reason:\"not on a Friday\"").await?;
+    stage
+        .refloat
+        .say("as grace: deny reason:\"not on a Friday\"")
+        .await?;
     stage.world.until_phase(&stage.name, Phase::Denied).await?;
     stage.refloat.until("not on a Friday").await?;
     let pull = stage.pull().await?;
-    assert!(matches!(pull.status, PullStatus::Closed), "{:?}", pull.status);
     assert!(
-        pull.comments.iter().any(|comment| comment.body.contains("not on a Friday")),
+        matches!(pull.status, PullStatus::Closed),
+        "{:?}",
+        pull.status
+    );
+    assert!(
+        pull.comments
+            .iter()
+            .any(|comment| comment.body.contains("not on a Friday")),
         "{:?}",
         pull.comments
     );
@@ -77,7 +88,10 @@ async fn a_denial_closes_the_pull_request_and_says_why() -> anyhow::Result<()> {
 async fn a_withdrawal_before_the_clearing_ends_it() -> anyhow::Result<()> {
     let mut stage = Stage::asked(Shape::small(), FAST).await?;
     stage.refloat.say("restore withdraw").await?;
-    stage.world.until_phase(&stage.name, Phase::Withdrawn).await?;
+    stage
+        .world
+        .until_phase(&stage.name, Phase::Withdrawn)
+        .await?;
     assert!(matches!(stage.pull().await?.status, PullStatus::Closed));
     stage.ends(Phase::Withdrawn).await
 }
@@ -120,7 +134,9 @@ async fn the_requester_cannot_approve() -> anyhow::Result<()> {
     .await?;
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     // linus is a reviewer, and asks.
-    let name = world.ask(&mut refloat, &format!("as linus: {REQUEST}")).await?;
+    let name = world
+        .ask(&mut refloat, &format!("as linus: {REQUEST}"))
+        .await?;
     world.until_asked(&name).await?;
     for who in ["linus", "ada", "odd", "stranger"] {
         let from = refloat.shown().len();
@@ -142,11 +158,17 @@ async fn the_requester_cannot_approve() -> anyhow::Result<()> {
     review("linus-platform").await?;
     review("ada-poseidon").await?;
     let from = refloat.shown().len();
-    refloat.say(&format!("restore status request:{name}")).await?;
+    refloat
+        .say(&format!("restore status request:{name}"))
+        .await?;
     refloat.until_after(from, "approval").await?;
     let request = world.requests().get(&name).await?;
     assert!(request.spec.votes.is_empty());
-    assert!(request.status.is_some_and(|status| status.approved.is_none()));
+    assert!(
+        request
+            .status
+            .is_some_and(|status| status.approved.is_none())
+    );
     // Somebody else's counts.
     review("grace-platform").await?;
     world.until_phase(&name, Phase::Done).await?;
@@ -175,7 +197,11 @@ async fn an_application_that_still_heals_is_named_and_then_all_is_undone() -> an
     stage.world.until_phase(&stage.name, Phase::Expired).await?;
     let pulls = stage.world.harbour.pulls().await?;
     assert_eq!(pulls.len(), 2, "a pause and a resume");
-    assert!(pulls.iter().all(|pull| matches!(pull.status, PullStatus::Merged { .. })));
+    assert!(
+        pulls
+            .iter()
+            .all(|pull| matches!(pull.status, PullStatus::Merged { .. }))
+    );
     stage.ends(Phase::Expired).await
 }
 
@@ -198,7 +224,9 @@ async fn a_merge_is_no_approval() -> anyhow::Result<()> {
         .await?;
     crate::refloat::until(|| async {
         let request = stage.world.requests().get(&stage.name).await?;
-        Ok(request.status.is_some_and(|status| status.self_heal_is_off()))
+        Ok(request
+            .status
+            .is_some_and(|status| status.self_heal_is_off()))
     })
     .await?;
     let request = stage.world.requests().get(&stage.name).await?;
@@ -217,7 +245,10 @@ async fn a_changed_inventory_voids_the_approval() -> anyhow::Result<()> {
     // Something new that nobody was shown, before the clearing.
     stage.world.harbour.velero.faults().stall_backups(true);
     stage.refloat.say("as grace: approve").await?;
-    stage.world.until_phase(&stage.name, Phase::Protecting).await?;
+    stage
+        .world
+        .until_phase(&stage.name, Phase::Protecting)
+        .await?;
     stage.world.config_map("poseidon1-dev", "newcomer").await?;
     stage.world.harbour.velero.faults().stall_backups(false);
     crate::refloat::until(|| async {

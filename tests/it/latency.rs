@@ -31,7 +31,12 @@ async fn a_change_of_the_restore_is_read_soon() -> anyhow::Result<()> {
     world.until_asked(&name).await?;
     refloat.say("as grace: approve").await?;
     until(|| async {
-        let status = world.requests().get(&name).await?.status.unwrap_or_default();
+        let status = world
+            .requests()
+            .get(&name)
+            .await?
+            .status
+            .unwrap_or_default();
         Ok(status.restore.is_some_and(|run| run.items.total > 1))
     })
     .await?;

@@ -51,7 +51,10 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
     .await?;
     let latest = sentence.split(" The latest").next().unwrap_or_default();
     assert_snapshot!(latest, @"There is no backup poseidon1-daily-1999.");
-    assert!(sentence.contains("The latest usable one is poseidon1-daily-"), "{sentence}");
+    assert!(
+        sentence.contains("The latest usable one is poseidon1-daily-"),
+        "{sentence}"
+    );
     let sentence = refusal(
         &world,
         &mut refloat,
@@ -74,7 +77,9 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
     }
     let from = refloat.shown().len();
     refloat
-        .say(&world.here("as stranger: restore request tenant:poseidon1 namespaces:dev reason:test"))
+        .say(
+            &world.here("as stranger: restore request tenant:poseidon1 namespaces:dev reason:test"),
+        )
         .await?;
     refloat.until_after(from, "stranger").await?;
     assert_eq!(known, world.request_names().await?);
@@ -126,7 +131,9 @@ async fn a_namespace_is_held_by_one_restore_at_a_time() -> anyhow::Result<()> {
         .await?;
     world.until_asked(&other).await?;
     // And the first is free again once its restore has ended.
-    refloat.say(&format!("restore withdraw request:{first}")).await?;
+    refloat
+        .say(&format!("restore withdraw request:{first}"))
+        .await?;
     world.until_phase(&first, Phase::Withdrawn).await?;
     let fourth = world
         .ask(
@@ -166,7 +173,11 @@ async fn of_requests_at_the_same_moment_one_is_taken() -> anyhow::Result<()> {
             },
         );
         let requests = requests.clone();
-        async move { requests.create(&kube::api::PostParams::default(), &request).await }
+        async move {
+            requests
+                .create(&kube::api::PostParams::default(), &request)
+                .await
+        }
     });
     for made in futures::future::join_all(made).await {
         made?;

@@ -139,7 +139,10 @@ async fn a_review_on_github_approves() -> anyhow::Result<()> {
     let request = world.requests().get(&name).await?;
     let status = request.status.unwrap_or_default();
     assert_eq!(phase(&status), Phase::Resuming);
-    let resume = status.resume.and_then(|pull| pull.opened).expect("it is open");
+    let resume = status
+        .resume
+        .and_then(|pull| pull.opened)
+        .expect("it is open");
     world
         .waits_for(&name, "GitHub does not let it be merged yet")
         .await?;

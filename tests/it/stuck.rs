@@ -34,23 +34,45 @@ async fn stuck_after(ending: Ending) -> anyhow::Result<(World, Refloat, String)>
 async fn a_failed_restore_is_tried_again() -> anyhow::Result<()> {
     let (world, mut refloat, name) =
         stuck_after(Ending::Failed("the object storage went away".to_owned())).await?;
-    let status = world.requests().get(&name).await?.status.unwrap_or_default();
+    let status = world
+        .requests()
+        .get(&name)
+        .await?
+        .status
+        .unwrap_or_default();
     let stuck = status.stuck.clone().expect("it is stuck");
     assert_eq!(stuck.reason, StuckReason::RestoreFailed);
-    assert!(stuck.message.contains("the object storage went away"), "{}", stuck.message);
-    assert!(status.self_heal_is_off(), "nothing comes back by itself from Stuck");
+    assert!(
+        stuck.message.contains("the object storage went away"),
+        "{}",
+        stuck.message
+    );
+    assert!(
+        status.self_heal_is_off(),
+        "nothing comes back by itself from Stuck"
+    );
     refloat.until("the object storage went away").await?;
 
     refloat.say("restore retry").await?;
     world.until_phase_through_stuck(&name, Phase::Done).await?;
-    let uid = world.requests().get(&name).await?.metadata.uid.unwrap_or_default();
-    assert_eq!(world.of_request("Restore", "restores", &uid).await?.len(), 2);
+    let uid = world
+        .requests()
+        .get(&name)
+        .await?
+        .metadata
+        .uid
+        .unwrap_or_default();
+    assert_eq!(
+        world.of_request("Restore", "restores", &uid).await?.len(),
+        2
+    );
     refloat.stop().await?;
     world.end().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_failed_is_named_and_self_heal_comes_back_as_things_are() -> anyhow::Result<()> {
+async fn a_part_that_failed_is_named_and_self_heal_comes_back_as_things_are() -> anyhow::Result<()>
+{
     let errors = BTreeMap::from([(
         "poseidon1-dev".to_owned(),
         vec!["error restoring pods/files: admission webhook denied the request".to_owned()],
@@ -58,18 +80,29 @@ async fn a_part_that_failed_is_named_and_self_heal_comes_back_as_things_are() ->
     let (world, mut refloat, name) = stuck_after(Ending::PartiallyFailed(errors)).await?;
     let order = world.order("poseidon1").await?;
     assert!(order.contains("selfHeal: false"), "{order}");
-    let status = world.requests().get(&name).await?.status.unwrap_or_default();
+    let status = world
+        .requests()
+        .get(&name)
+        .await?
+        .status
+        .unwrap_or_default();
     let stuck = status.stuck.expect("it is stuck");
     assert_eq!(stuck.reason, StuckReason::RestorePartiallyFailed);
     assert!(
-        stuck.message.contains("admission webhook denied the request"),
+        stuck
+            .message
+            .contains("admission webhook denied the request"),
         "{}",
         stuck.message
     );
-    refloat.until("admission webhook denied the request").await?;
+    refloat
+        .until("admission webhook denied the request")
+        .await?;
 
     refloat.say("restore resume").await?;
-    world.until_phase_through_stuck(&name, Phase::ResumedAsIs).await?;
+    world
+        .until_phase_through_stuck(&name, Phase::ResumedAsIs)
+        .await?;
     let order = world.order("poseidon1").await?;
     assert!(order.contains("selfHeal: true"), "{order}");
     refloat.stop().await?;
@@ -104,7 +137,9 @@ async fn a_failed_safety_backup_deletes_nothing() -> anyhow::Result<()> {
     );
     assert!(status.clearing.is_none());
     refloat.say("restore withdraw").await?;
-    world.until_phase_through_stuck(&name, Phase::Withdrawn).await?;
+    world
+        .until_phase_through_stuck(&name, Phase::Withdrawn)
+        .await?;
     refloat.stop().await?;
     world.check_untouched(&before, &order).await?;
     world.end().await
@@ -125,7 +160,12 @@ async fn a_restart_of_velero_is_stuck_not_silent() -> anyhow::Result<()> {
     world.until_asked(&name).await?;
     refloat.say("as grace: approve").await?;
     until(|| async {
-        let status = world.requests().get(&name).await?.status.unwrap_or_default();
+        let status = world
+            .requests()
+            .get(&name)
+            .await?
+            .status
+            .unwrap_or_default();
         Ok(status.restore.is_some_and(|run| run.phase == "InProgress"))
     })
     .await?;

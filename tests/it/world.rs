@@ -33,7 +33,8 @@ impl World {
         setup.kubeconfig = external();
         let alone = match &setup.kubeconfig {
             Some(_) => {
-                setup.suffix = format!("x{:x}", jiff::Timestamp::now().as_millisecond() & 0xff_ffff);
+                setup.suffix =
+                    format!("x{:x}", jiff::Timestamp::now().as_millisecond() & 0xff_ffff);
                 Some(Arc::clone(&ALONE).lock_owned().await)
             }
             None => None,
@@ -54,10 +55,7 @@ impl World {
             suffix,
             alone,
         };
-        until(|| async {
-            Ok(world.requests().list(&ListParams::default()).await.is_ok())
-        })
-        .await?;
+        until(|| async { Ok(world.requests().list(&ListParams::default()).await.is_ok()) }).await?;
         Ok(world)
     }
 
@@ -85,7 +83,10 @@ impl World {
     }
 
     pub async fn break_tenant(&self, namespace: &str) -> anyhow::Result<()> {
-        self.harbour.platform.break_tenant(&self.here(namespace)).await
+        self.harbour
+            .platform
+            .break_tenant(&self.here(namespace))
+            .await
     }
 
     /// Ends the world, and takes it off an API server that is not its own.
@@ -154,11 +155,7 @@ impl World {
     }
 
     /// As [`World::until_phase`], for a request that begins in `Stuck`.
-    pub async fn until_phase_through_stuck(
-        &self,
-        name: &str,
-        wanted: Phase,
-    ) -> anyhow::Result<()> {
+    pub async fn until_phase_through_stuck(&self, name: &str, wanted: Phase) -> anyhow::Result<()> {
         until(|| async {
             let status = self.requests().get(name).await?.status.unwrap_or_default();
             let now = phase(&status);
@@ -254,11 +251,11 @@ impl World {
     /// Fails if anything of the tenants or of any order differs from before.
     pub async fn check_untouched(&self, before: &Picture, order: &str) -> anyhow::Result<()> {
         let differences = before.differences(&self.harbour.platform.snapshot().await?);
-        anyhow::ensure!(differences.is_empty(), "the world differs: {differences:#?}");
         anyhow::ensure!(
-            order == self.order("poseidon1").await?,
-            "the order differs"
+            differences.is_empty(),
+            "the world differs: {differences:#?}"
         );
+        anyhow::ensure!(order == self.order("poseidon1").await?, "the order differs");
         Ok(())
     }
 
@@ -279,8 +276,9 @@ impl World {
             refloat
                 .say(&self.here("restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"bad migration\""))
                 .await?;
-            let _ = tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "@ada"))
-                .await;
+            let _ =
+                tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "@ada"))
+                    .await;
             return Ok(None);
         };
         let status = request.status.clone().unwrap_or_default();
@@ -288,9 +286,11 @@ impl World {
         match phase(&status) {
             Phase::AwaitingApproval if status.pause.is_some() => {
                 refloat.say(&format!("as grace: approve {name}")).await?;
-                let _ =
-                    tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "@grace"))
-                        .await;
+                let _ = tokio::time::timeout(
+                    Duration::from_secs(2),
+                    refloat.until_after(shown, "@grace"),
+                )
+                .await;
                 Ok(None)
             }
             Phase::Stuck => anyhow::bail!("it is stuck: {:?}", status.stuck),
@@ -319,7 +319,10 @@ impl World {
             status.ending
         );
         let differences = before.differences(&self.harbour.platform.snapshot().await?);
-        anyhow::ensure!(differences.is_empty(), "the world differs: {differences:#?}");
+        anyhow::ensure!(
+            differences.is_empty(),
+            "the world differs: {differences:#?}"
+        );
         let after = self.harbour.platform.order(&request.spec.tenant).await?;
         anyhow::ensure!(order == after, "the order differs:\n{after}");
 

@@ -119,17 +119,19 @@ fn status(error: &octocrab::Error) -> Option<u16> {
 fn explain(error: octocrab::Error, what: &str) -> anyhow::Error {
     match error {
         octocrab::Error::GitHub { source, .. } => {
-            let details = source
-                .errors
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|detail| detail.get("message").and_then(|message| message.as_str()))
-                .map(|message| format!("; {message}"))
-                .collect::<String>();
+            let mut reasons = vec![source.message];
+            reasons.extend(
+                source
+                    .errors
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|detail| detail.get("message")?.as_str())
+                    .map(ToOwned::to_owned),
+            );
             anyhow::anyhow!(
-                "GitHub answered {} to {what}: {}{details}",
+                "GitHub answered {} to {what}: {}",
                 source.status_code.as_u16(),
-                source.message
+                reasons.join("; ")
             )
         }
         other => anyhow::anyhow!("GitHub could not be reached to {what}: {}", chain(&other)),

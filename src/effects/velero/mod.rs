@@ -188,16 +188,15 @@ async fn find_or_create(
     object: serde_json::Value,
 ) -> anyhow::Result<DynamicObject> {
     let api = dynamic(client, order.namespace, kind);
-    let found = match api.get_opt(name).await? {
-        Some(found) => found,
-        None => {
-            let object: DynamicObject = serde_json::from_value(object)?;
-            match api.create(&PostParams::default(), &object).await {
-                Ok(made) => made,
-                Err(kube::Error::Api(status)) if status.code == 409 => api.get(name).await?,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("create the {} {name}", kind.kind));
-                }
+    let found = if let Some(found) = api.get_opt(name).await? {
+        found
+    } else {
+        let object: DynamicObject = serde_json::from_value(object)?;
+        match api.create(&PostParams::default(), &object).await {
+            Ok(made) => made,
+            Err(kube::Error::Api(status)) if status.code == 409 => api.get(name).await?,
+            Err(error) => {
+                return Err(error).with_context(|| format!("create the {} {name}", kind.kind));
             }
         }
     };
@@ -357,8 +356,8 @@ pub async fn volumes(
     let mut volumes = Vec::new();
     let by_file = velero_kind("PodVolumeRestore", "podvolumerestores");
     let mut by_mover = velero_kind("DataDownload", "datadownloads");
-    by_mover.version = "v2alpha1".to_owned();
-    by_mover.api_version = "velero.io/v2alpha1".to_owned();
+    "v2alpha1".clone_into(&mut by_mover.version);
+    "velero.io/v2alpha1".clone_into(&mut by_mover.api_version);
     for kind in [by_file, by_mover] {
         let list = match dynamic(client, namespace, &kind).list(&params).await {
             Ok(list) => list,

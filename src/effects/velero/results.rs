@@ -138,7 +138,11 @@ mod tests {
             read(&gzip(results)).expect("good results"),
             ["v", "a: could not restore, Pod \"x\""]
         );
-        assert!(read(&gzip(r#"{"errors":{}}"#)).expect("no errors").is_empty());
+        assert!(
+            read(&gzip(r#"{"errors":{}}"#))
+                .expect("no errors")
+                .is_empty()
+        );
     }
 
     #[test]

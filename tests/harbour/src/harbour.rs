@@ -109,7 +109,7 @@ pub struct Harbour {
     pub client: HarbourClient,
     kubeconfig: PathBuf,
     folder: TempDir,
-    /// Ends Argo CD and Velero.
+    /// Ends the workload controllers, Argo CD and Velero.
     services: CancellationToken,
     _stop: DropGuard,
 }
@@ -183,13 +183,13 @@ impl Harbour {
                 .await?;
         }
 
+        let services = stop.child_token();
         let _controllers = workloads::start(
             client.clone(),
             workloads::Options::default(),
-            stop.clone(),
+            services.clone(),
         )
         .await;
-        let services = stop.child_token();
         let velero = velero::start(client.clone(), {
             let mut options = velero::Options::new(folder.path().join("velero"), services.clone());
             options.namespace.clone_from(&namespaces.velero);
@@ -313,7 +313,7 @@ people:
     /// Takes everything of this harbour away again; for an API server that is
     /// shared with others.
     pub async fn clean_up(&self) -> anyhow::Result<()> {
-        // Else Argo CD would make anew what is deleted here.
+        // Else they would make anew what is deleted here.
         self.services.cancel();
         let mut names = self.platform.namespaces();
         names.extend(self.namespaces.all().map(ToOwned::to_owned));
@@ -336,7 +336,12 @@ pub async fn ensure_namespace(client: &Client, name: &str) -> anyhow::Result<()>
     let api: Api<Namespace> = Api::all(client.clone());
     // Looked for first, since a real server counts a refused create as one.
     let fields = format!("metadata.name={name}");
-    if !api.list(&ListParams::default().fields(&fields)).await?.items.is_empty() {
+    if !api
+        .list(&ListParams::default().fields(&fields))
+        .await?
+        .items
+        .is_empty()
+    {
         return Ok(());
     }
     let mut namespace = Namespace::default();

@@ -16,6 +16,6 @@ pub mod workloads;
 pub mod world;
 
 pub use harbour::{
-    Harbour, HarbourClient, Namespaces, REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, REFLOAT_LOGIN,
-    Setup, client_of, ensure_namespace, published_specs,
+    Harbour, HarbourClient, Namespaces, REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN,
+    REFLOAT_LOGIN, Setup, client_of, ensure_namespace, published_specs,
 };

@@ -171,11 +171,17 @@ async fn start(
         return Ok(server);
     };
     kubernetes::install_crds(client.clone(), specs.as_deref()).await?;
-    for name in ["openshift-adp", "openshift-gitops", "gitops-developers", "refloat"] {
+    for name in [
+        "openshift-adp",
+        "openshift-gitops",
+        "gitops-developers",
+        "refloat",
+    ] {
         ensure_namespace(&client, name).await?;
     }
     if up.kubernetes || up.workloads || all {
-        let _running = workloads::start(client.clone(), workloads::Options::default(), stop.clone()).await;
+        let _running =
+            workloads::start(client.clone(), workloads::Options::default(), stop.clone()).await;
         told.insert("workloads".to_owned(), json!({}));
     }
     if up.velero || all {

@@ -90,7 +90,9 @@ async fn namespace(client: &Client, name: &str) -> anyhow::Result<()> {
 }
 
 fn http_put(name: &str, namespace: &Namespace) -> anyhow::Result<hyper::Request<Vec<u8>>> {
-    Ok(hyper::Request::put(format!("/api/v1/namespaces/{name}/finalize"))
-        .header("content-type", "application/json")
-        .body(serde_json::to_vec(namespace)?)?)
+    Ok(
+        hyper::Request::put(format!("/api/v1/namespaces/{name}/finalize"))
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(namespace)?)?,
+    )
 }

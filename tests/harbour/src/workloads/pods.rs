@@ -60,14 +60,14 @@ pub(super) async fn reconcile(
     if let Some(reason) = unbound(mirror, pod) {
         let scheduled = ["PodScheduled", "False", "Unschedulable", &reason];
         let status = json!({
-            "phase": "Pending", "qosClass": "BestEffort",
+            "phase": "Pending", "qosClass": qos(pod),
             "conditions": conditions(before, &[scheduled]),
         });
         return set_status(mirror, pod, status).await;
     }
     if volumes_being_filled(mirror, pod) {
         let status = json!({
-            "phase": "Pending", "qosClass": "BestEffort",
+            "phase": "Pending", "qosClass": qos(pod),
             "conditions": conditions(before, &[
                 ["PodScheduled", "True", "", ""],
                 ["Initialized", "False", "ContainersNotInitialized",
@@ -162,7 +162,7 @@ fn running(pod: &Object) -> Value {
         "hostIP": "192.0.2.10",
         "podIP": ip,
         "podIPs": [{"ip": ip}],
-        "qosClass": "BestEffort",
+        "qosClass": qos(pod),
         "conditions": conditions(pod.at("/status/conditions"), &[
             ["PodScheduled", "True", "", ""],
             ["Initialized", "True", "", ""],
@@ -217,4 +217,9 @@ pub(super) async fn controlled(
         }
     }
     Ok(mine)
+}
+
+/// The class that the API server gave the Pod when it was made; nobody may change it.
+fn qos(pod: &Object) -> &str {
+    pod.text("/status/qosClass").unwrap_or("BestEffort")
 }
