@@ -31,6 +31,10 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 struct Up {
     /// GitHub's REST API over bare Git repositories.
     #[arg(long)]
