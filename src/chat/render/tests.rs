@@ -354,34 +354,34 @@ fn a_restore_that_went_well_tells_its_story() {
         "poseidon1-7k2p9: restore of poseidon1-dev and poseidon1-test"
     );
     insta::assert_snapshot!(messages(&in_phase(Phase::Done)), @r#"
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:03 ask-039b9f8a: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
-00:40 approved-1795507240000: Approved by Ravi in chat.
-00:42 self-heal-off: Self-heal is off: pull request #7 was merged.
-00:50 quiet-1795507250000: Argo CD is quiet: `openshift-gitops/poseidon1-dev-apps-web` will bring nothing back.
-01:20 safety-refloat-1234567890-safety-1: The safety backup `refloat-1234567890-safety-1` is complete: it holds the namespaces as they were before.
-01:21 clearing-began: The clearing begins: 10 objects will be deleted. From here on it cannot be withdrawn.
-01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
-02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
-05:00 restore-ended-refloat-1234567890-1: Velero has ended `refloat-1234567890-1`: Completed. 42 items, 10.5 GiB of volume data, with 1 warning and 0 errors, in 3 min.
-05:10 verified: Verified: 2 volumes complete, 2 claims bound, 3 pods ready.
-05:11 pull-resume-8: Pull request #8 is open: it brings self-heal back as it was. https://git.example.com/platform/infra-ocp4-tenants/pull/8
-05:15 resume-merged: Pull request #8 was merged. Argo CD is asked to look.
-05:20 self-heal-back: Self-heal is back as it was before, and the Applications are synced and healthy.
-05:20 done: **Done.** `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1` restored, from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC.
-- asked for by Anna, approved by Ravi
-- deleted: 10 objects
-- restored: 42 items, 10.5 GiB of volume data
-- safety backup: `refloat-1234567890-safety-1`
-- time: 5 min 20 s in all: checks 2.0 s, approval 38 s, self-heal off 2.0 s, Argo CD quiet 8.0 s, safety backup 30 s, clearing 39 s, restore 3 min 1 s, verification 10 s, self-heal back 10 s
-"#);
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:03 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
+    00:40 approved-1795507240000: Approved by Ravi in chat.
+    00:42 self-heal-off: Self-heal is off: pull request #7 was merged.
+    00:50 quiet-1795507250000: Argo CD is quiet: `openshift-gitops/poseidon1-dev-apps-web` will bring nothing back.
+    01:20 safety-refloat-1234567890-safety-1: The safety backup `refloat-1234567890-safety-1` is complete: it holds the namespaces as they were before.
+    01:21 clearing-began: The clearing begins: 10 objects will be deleted. From here on it cannot be withdrawn.
+    01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
+    02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
+    05:00 restore-ended-refloat-1234567890-1: Velero has ended `refloat-1234567890-1`: Completed. 42 items, 10.5 GiB of volume data, with 1 warning and 0 errors, in 3 min.
+    05:10 verified: Verified: 2 volumes complete, 2 claims bound, 3 pods ready.
+    05:11 pull-resume-8: Pull request #8 is open: it brings self-heal back as it was. https://git.example.com/platform/infra-ocp4-tenants/pull/8
+    05:15 resume-merged: Pull request #8 was merged. Argo CD is asked to look.
+    05:20 self-heal-back: Self-heal is back as it was before, and the Applications are synced and healthy.
+    05:20 done: **Done.** `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1` restored, from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC.
+    - asked for by Anna, approved by Ravi
+    - deleted: 10 objects
+    - restored: 42 items, 10.5 GiB of volume data
+    - safety backup: `refloat-1234567890-safety-1`
+    - time: 5 min 20 s in all: checks 2.0 s, approval 38 s, self-heal off 2.0 s, Argo CD quiet 8.0 s, safety backup 30 s, clearing 39 s, restore 3 min 1 s, verification 10 s, self-heal back 10 s
+    "#);
 }
 
 #[test]
@@ -398,77 +398,77 @@ fn restores_that_end_early_tell_why() {
     .map(|phase| format!("== {phase:?}\n{}", messages(&in_phase(phase))))
     .collect();
     insta::assert_snapshot!(stories.join("\n"), @r#"
-== AwaitingApproval
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:03 ask-039b9f8a (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it. A review on the pull request that approves it counts as well.
+    == AwaitingApproval
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:03 ask-039b9f8a (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it. A review on the pull request that approves it counts as well.
 
-== Refused
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:30 ended-1795507230000: **Refused.** There is no backup of the schedule daily for 2026-11-23. Nothing was deleted.
+    == Refused
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:30 ended-1795507230000: **Refused.** There is no backup of the schedule daily for 2026-11-23. Nothing was deleted.
 
-== Denied
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:30 ended-1795507230000: **Denied.** Ravi denied it: too late in the day. Nothing was deleted.
+    == Denied
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:30 ended-1795507230000: **Denied.** Ravi denied it: too late in the day. Nothing was deleted.
 
-== Withdrawn
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:30 ended-1795507230000: **Withdrawn.** Anna withdrew the request. Nothing was deleted.
+    == Withdrawn
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:30 ended-1795507230000: **Withdrawn.** Anna withdrew the request. Nothing was deleted.
 
-== Expired
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:30 ended-1795507230000: **Expired.** Nobody approved it in time. Nothing was deleted.
+    == Expired
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:30 ended-1795507230000: **Expired.** Nobody approved it in time. Nothing was deleted.
 
-== ResumedAsIs
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:03 ask-039b9f8a: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
-00:40 approved-1795507240000: Approved by Ravi in chat.
-00:42 self-heal-off: Self-heal is off: pull request #7 was merged.
-00:50 quiet-1795507250000: Argo CD is quiet: `openshift-gitops/poseidon1-dev-apps-web` will bring nothing back.
-01:20 safety-refloat-1234567890-safety-1: The safety backup `refloat-1234567890-safety-1` is complete: it holds the namespaces as they were before.
-01:21 clearing-began: The clearing begins: 10 objects will be deleted. From here on it cannot be withdrawn.
-01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
-02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
-05:05 choice-1795507500000: Anna chose to turn self-heal on again with things as they are (`restore resume`).
-05:05 ended-1795507505000: **Ended as things are.** Anna chose to turn self-heal on again with things as they are. What was there before is in the safety backup `refloat-1234567890-safety-1`.
-05:11 pull-resume-8: Pull request #8 is open: it brings self-heal back as it was. https://git.example.com/platform/infra-ocp4-tenants/pull/8
-05:15 resume-merged: Pull request #8 was merged. Argo CD is asked to look.
-05:20 self-heal-back: Self-heal is back as it was before.
-"#);
+    == ResumedAsIs
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:03 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
+    00:40 approved-1795507240000: Approved by Ravi in chat.
+    00:42 self-heal-off: Self-heal is off: pull request #7 was merged.
+    00:50 quiet-1795507250000: Argo CD is quiet: `openshift-gitops/poseidon1-dev-apps-web` will bring nothing back.
+    01:20 safety-refloat-1234567890-safety-1: The safety backup `refloat-1234567890-safety-1` is complete: it holds the namespaces as they were before.
+    01:21 clearing-began: The clearing begins: 10 objects will be deleted. From here on it cannot be withdrawn.
+    01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
+    02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
+    05:05 choice-1795507500000: Anna chose to turn self-heal on again with things as they are (`restore resume`).
+    05:05 ended-1795507505000: **Ended as things are.** Anna chose to turn self-heal on again with things as they are. What was there before is in the safety backup `refloat-1234567890-safety-1`.
+    05:11 pull-resume-8: Pull request #8 is open: it brings self-heal back as it was. https://git.example.com/platform/infra-ocp4-tenants/pull/8
+    05:15 resume-merged: Pull request #8 was merged. Argo CD is asked to look.
+    05:20 self-heal-back: Self-heal is back as it was before.
+    "#);
 }
 
 #[test]
@@ -505,34 +505,34 @@ fn what_goes_wrong_on_the_way_is_told() {
         status.earlier_restores = vec![first];
     }
     insta::assert_snapshot!(messages(&request), @r#"
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-00:20 reminder-approval-1: Reminder: the restore `poseidon1-7k2p9` still waits for a reviewer's approval.
-00:35 voided-1795507235000: **What was approved no longer holds.** What would be deleted has changed since it was approved: ConfigMap 3 before, 4 now. It needs a new approval.
-00:35 ask-039b9f8a-1795507235000: **Reviewers: please approve or deny again.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
-00:40 approved-1795507240000: Approved by Ravi in chat.
-00:42 self-heal-off: Self-heal is off: pull request #7 was merged.
-00:50 quiet-1795507250000: Argo CD is quiet: `openshift-gitops/poseidon1-dev-apps-web` will bring nothing back.
-01:20 safety-refloat-1234567890-safety-1: The safety backup `refloat-1234567890-safety-1` is complete: it holds the namespaces as they were before.
-01:21 clearing-began: The clearing begins: 10 objects will be deleted. From here on it cannot be withdrawn.
-01:30 withdrawal-late: Anna withdrew it, but the clearing had begun: the restore goes on, since stopping now would leave the namespaces half empty.
-01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
-02:00 restore-began-refloat-1234567890-0: The restore begins: Velero's Restore `refloat-1234567890-0` of `poseidon1-daily-20261123010000`.
-02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
-04:40 reminder-self-heal-1: Reminder: self-heal of the tenant `poseidon1` has been off for 3 min 58 s. It comes back when this restore ends.
-04:42 restore-ended-refloat-1234567890-0: Velero has ended `refloat-1234567890-0`: PartiallyFailed. 12 items, 3.0 GiB of volume data, with 1 warning and 2 errors, in 2 min 42 s.
-04:45 choice-1795507483000: Ravi chose to go on (`restore retry`).
-04:59 restore-ended-refloat-1234567890-1: Velero has ended `refloat-1234567890-1`: Failed. 21 items, 5.2 GiB of volume data, with 1 warning and 0 errors, in 2 min 59 s.
-05:00 stuck-1795507500000: **Stuck.** Velero's Restore ended Failed. It says: the node went away.
-- `restore retry poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
-- `restore resume poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
-"#);
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    00:20 reminder-approval-1: Reminder: the restore `poseidon1-7k2p9` still waits for a reviewer's approval.
+    00:35 voided-1795507235000: **What was approved no longer holds.** What would be deleted has changed since it was approved: ConfigMap 3 before, 4 now. It needs a new approval.
+    00:35 ask-d-1795507235000: **Reviewers: please approve or deny again.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
+    00:40 approved-1795507240000: Approved by Ravi in chat.
+    00:42 self-heal-off: Self-heal is off: pull request #7 was merged.
+    00:50 quiet-1795507250000: Argo CD is quiet: `openshift-gitops/poseidon1-dev-apps-web` will bring nothing back.
+    01:20 safety-refloat-1234567890-safety-1: The safety backup `refloat-1234567890-safety-1` is complete: it holds the namespaces as they were before.
+    01:21 clearing-began: The clearing begins: 10 objects will be deleted. From here on it cannot be withdrawn.
+    01:30 withdrawal-late: Anna withdrew it, but the clearing had begun: the restore goes on, since stopping now would leave the namespaces half empty.
+    01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
+    02:00 restore-began-refloat-1234567890-0: The restore begins: Velero's Restore `refloat-1234567890-0` of `poseidon1-daily-20261123010000`.
+    02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
+    04:40 reminder-self-heal-1: Reminder: self-heal of the tenant `poseidon1` has been off for 3 min 58 s. It comes back when this restore ends.
+    04:42 restore-ended-refloat-1234567890-0: Velero has ended `refloat-1234567890-0`: PartiallyFailed. 12 items, 3.0 GiB of volume data, with 1 warning and 2 errors, in 2 min 42 s.
+    04:45 choice-1795507483000: Ravi chose to go on (`restore retry`).
+    04:59 restore-ended-refloat-1234567890-1: Velero has ended `refloat-1234567890-1`: Failed. 21 items, 5.2 GiB of volume data, with 1 warning and 0 errors, in 2 min 59 s.
+    05:00 stuck-1795507500000: **Stuck.** Velero's Restore ended Failed. It says: the node went away.
+    - `restore retry poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
+    - `restore resume poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
+    "#);
 }
 
 #[test]
@@ -565,19 +565,19 @@ fn an_order_that_needs_no_change_and_a_resume_that_needs_approval() {
         .pop()
         .map(|message| message.text);
     insta::assert_snapshot!(format!("{no_pull}\n{waits:?}\n{given:?}"), @r##"
-00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-00:03 pull-pause-not-needed: Self-heal is off in the tenant's order already, so that no pull request is needed.
-00:03 ask-6677aa33 (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:6677aa33`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
+    00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    00:03 pull-pause-not-needed: Self-heal is off in the tenant's order already, so that no pull request is needed.
+    00:03 ask-6677aa33 (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:6677aa33`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
 
-Some(("**Reviewers: please approve #8 too.** Self-heal is off until it is merged. Say `approve poseidon1-7k2p9 digest:039b9f8a`, or approve it by a review.", true))
-Some("#8 is approved by Ravi in chat.")
-"##);
+    Some(("**Reviewers: please approve #8 too.** Self-heal is off until it is merged. Say `approve poseidon1-7k2p9 digest:721a5dbd`, or approve it by a review.", true))
+    Some("#8 is approved by Ravi in chat.")
+    "##);
 }
 
 #[test]
