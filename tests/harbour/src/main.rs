@@ -142,8 +142,11 @@ async fn start(
     }
 
     let git_root = folder.join("git");
+    // What is kept from an earlier start is not seeded a second time.
+    let mark = folder.join("seeded");
+    let seeds = (up.seed || all) && !mark.exists();
     if up.github || all {
-        if up.seed || all {
+        if seeds {
             world::seed_git(&git_root, &Shape::full()).await?;
         }
         let started = github::Server::start(github::Options {
@@ -205,8 +208,9 @@ async fn start(
             stop.clone(),
         )
         .await?;
-        if up.seed || all {
+        if seeds {
             world::seed(client, &git_root, Shape::full(), Duration::from_secs(120)).await?;
+            std::fs::write(&mark, "")?;
         }
         told.insert(
             "argocd".to_owned(),
