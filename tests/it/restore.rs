@@ -1,6 +1,7 @@
 //! The main job, from the request to self-heal being back.
 
-use harbour::Setup;
+use harbour::github::SpecChecker;
+use harbour::{REFLOAT_GITHUB_TOKEN, Setup, published_specs};
 use refloat::request::{Phase, phase};
 
 use crate::refloat::{FAST, Refloat};
@@ -15,6 +16,7 @@ async fn a_restore_is_carried_through() -> anyhow::Result<()> {
     let order = world.order("poseidon1").await?;
     world.break_tenant("poseidon1-dev").await?;
 
+    world.harbour.gate.keep_journal();
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let name = world.ask(&mut refloat, REQUEST).await?;
     world.until_asked(&name).await?;
@@ -22,9 +24,43 @@ async fn a_restore_is_carried_through() -> anyhow::Result<()> {
     world.until_phase(&name, Phase::Done).await?;
     refloat.until("Done").await?;
     refloat.stop().await?;
+    keeps_to_the_description(&world)?;
 
     world.check_restored(&name, &before, &order).await?;
     world.end().await
+}
+
+/// Each request to GitHub is one that GitHub's published description allows, with
+/// no key that it does not know.
+fn keeps_to_the_description(world: &World) -> anyhow::Result<()> {
+    let journal = world.harbour.gate.take_journal();
+    let sent: Vec<_> = journal
+        .iter()
+        .filter(|entry| entry.call.token.as_deref() == Some(REFLOAT_GITHUB_TOKEN))
+        .map(|entry| &entry.call)
+        .collect();
+    let writes = sent.iter().filter(|call| call.writes()).count();
+    println!(
+        "requests to GitHub for one restore: {writes} that write, {} that read",
+        sent.len() - writes
+    );
+    anyhow::ensure!(writes > 0, "nothing was sent to GitHub");
+    anyhow::ensure!(writes <= 8, "{writes} requests that write");
+    let checker = match published_specs() {
+        Some(specs) => SpecChecker::load(&specs)?,
+        None => None,
+    };
+    let Some(checker) = checker else {
+        println!("skipped: the published description is not there; see CONTRIBUTING.md");
+        return Ok(());
+    };
+    for call in sent {
+        let target = call.target.strip_prefix("/api/v3").unwrap_or(&call.target);
+        checker
+            .check_request(call.method.as_str(), target, &call.body)
+            .map_err(|why| anyhow::anyhow!("{} {}: {why}", call.method, call.target))?;
+    }
+    Ok(())
 }
 
 /// Both namespaces of a tenant, by the seed's plain form.
