@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::core::discovery::ApiResource;
-use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::core::{DeserializeGuard, DynamicObject, PartialObjectMeta};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::effects::rights::Rights;
 use crate::effects::{self, Clients};
 use crate::request::{
     Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
@@ -39,6 +40,7 @@ struct Context {
     clients: Clients,
     requests: Api<RestoreRequest>,
     recorder: kube::runtime::events::Recorder,
+    rights: Rights,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
@@ -56,9 +58,15 @@ pub async fn run(
         requests: requests.clone(),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
+        rights: Rights::new(
+            client.clone(),
+            config.clearing_role.clone(),
+            &config.namespace,
+        ),
         config: Arc::clone(&config),
         clients,
     });
+    sweep_rights(&context, &stop).await;
     let mut controller = Controller::new(requests, watcher::Config::default());
     let store = controller.store();
 
@@ -133,6 +141,35 @@ pub async fn run(
         })
         .await;
     Ok(())
+}
+
+/// Takes back what an earlier process may have left of the right to delete; tries
+/// until it is done, since nothing else should begin before.
+async fn sweep_rights(context: &Context, stop: &CancellationToken) {
+    let sweep = || async {
+        let everything = kube::api::ListParams::default();
+        let requests: Api<DeserializeGuard<RestoreRequest>> =
+            Api::namespaced(context.clients.kube.clone(), &context.config.namespace);
+        let clearing = requests
+            .list(&everything)
+            .await?
+            .into_iter()
+            .filter_map(|request| request.0.ok())
+            .filter(|request| phase_of(request) == Phase::Clearing)
+            .flat_map(|request| request.spec.namespaces)
+            .collect();
+        context.rights.sweep(&clearing).await
+    };
+    let until_done = async {
+        while let Err(error) = sweep().await {
+            tracing::warn!(%error, "the right to delete cannot be taken back yet");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = until_done => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 /// The metadata of the objects of a kind. An object that cannot be decoded cannot
@@ -219,6 +256,13 @@ enum Turn {
 /// One turn of the loop: observe, decide, act, record.
 async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
     let phase = phase_of(&request);
+    let held = context.rights.held_by(&request.name_any());
+    if phase != Phase::Clearing && !held.is_empty() {
+        // I/O: nothing else happens while the right to delete is still there.
+        if let Err(error) = context.rights.take(&held).await {
+            return fail(context, request, "take back the right to delete", &error).await;
+        }
+    }
     let admits = match phase {
         Phase::Checking => true,
         // What was checked is checked again just before the first delete.

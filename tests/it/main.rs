@@ -15,5 +15,6 @@ mod latency;
 mod refloat;
 mod refusals;
 mod restore;
+mod rights;
 mod stuck;
 mod world;
