@@ -156,7 +156,11 @@ async fn sweep_rights(context: &Context, stop: &CancellationToken) {
             .into_iter()
             .filter_map(|request| request.0.ok())
             .filter(|request| phase_of(request) == Phase::Clearing)
-            .flat_map(|request| request.spec.namespaces)
+            .flat_map(|request| {
+                let name = request.name_any();
+                let namespaces = request.spec.namespaces.into_iter();
+                namespaces.map(move |namespace| (namespace, name.clone()))
+            })
             .collect();
         context.rights.sweep(&clearing).await
     };

@@ -39,9 +39,15 @@ pub struct Rights {
     role: Option<String>,
     /// Refloat's own namespace, which holds the ConfigMap.
     home: String,
-    /// Namespaces in which the right is bound, as far as this process knows, with
-    /// the request that clears them.
-    bound: Mutex<BTreeMap<String, String>>,
+    /// Namespaces in which the right is bound, or may be.
+    bound: Mutex<BTreeMap<String, Bound>>,
+}
+
+struct Bound {
+    /// The request that clears the namespace.
+    request: String,
+    /// Seen to be there, all of it.
+    seen: bool,
 }
 
 impl std::fmt::Debug for Rights {
@@ -63,14 +69,14 @@ impl Rights {
         }
     }
 
-    fn bound(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn bound(&self) -> MutexGuard<'_, BTreeMap<String, Bound>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The namespaces in which the right is bound for a request.
     pub fn held_by(&self, request: &str) -> Vec<String> {
         let bound = self.bound();
-        let held = bound.iter().filter(|(_, holder)| *holder == request);
+        let held = bound.iter().filter(|(_, it)| it.request == request);
         held.map(|(namespace, _)| namespace.clone()).collect()
     }
 
@@ -86,7 +92,11 @@ impl Rights {
         };
         let missing: Vec<&String> = {
             let bound = self.bound();
-            let new = |namespace: &&String| bound.get(*namespace).is_none_or(|it| it != request);
+            let new = |namespace: &&String| {
+                bound
+                    .get(*namespace)
+                    .is_none_or(|it| !it.seen || it.request != request)
+            };
             namespaces.iter().filter(new).collect()
         };
         if missing.is_empty() {
@@ -96,11 +106,12 @@ impl Rights {
         for namespace in missing {
             self.write_down(namespace, Some(request)).await?;
             // Noted before it is done: what may be bound must be taken back.
-            self.bound().insert(namespace.clone(), request.to_owned());
+            self.note(namespace, request, false);
             self.bind(role, &account, request, namespace)
                 .await
                 .with_context(|| format!("bind the right to delete in {namespace}"))?;
             self.until_effective(namespace).await?;
+            self.note(namespace, request, true);
             tracing::info!(namespace, role, "the right to delete is given");
         }
         Ok(())
@@ -127,9 +138,15 @@ impl Rights {
         Ok(())
     }
 
+    fn note(&self, namespace: &str, request: &str, seen: bool) {
+        let request = request.to_owned();
+        self.bound()
+            .insert(namespace.to_owned(), Bound { request, seen });
+    }
+
     /// Takes the right back wherever an earlier process left it, save in the
-    /// namespaces that are being cleared now.
-    pub async fn sweep(&self, clearing: &BTreeSet<String>) -> anyhow::Result<()> {
+    /// namespaces that are being cleared now; `clearing` says by which request.
+    pub async fn sweep(&self, clearing: &BTreeMap<String, String>) -> anyhow::Result<()> {
         let Some(role) = &self.role else {
             return Ok(());
         };
@@ -149,8 +166,12 @@ impl Rights {
                 .unwrap_or_default()
                 .into_keys(),
         );
-        // Where a clearing goes on, `give` does again what may be half done.
-        left.retain(|namespace| !clearing.contains(namespace));
+        // Where a clearing goes on, it is taken back when that is over.
+        for (namespace, request) in clearing {
+            if left.remove(namespace) {
+                self.note(namespace, request, false);
+            }
+        }
         self.take(&left.into_iter().collect::<Vec<_>>()).await
     }
 

@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use harbour::Setup;
 use harbour::velero::Ending;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Client, ResourceExt as _};
 use refloat::request::Phase;
@@ -115,20 +117,31 @@ fn config(world: &World) -> anyhow::Result<String> {
 
 /// Bindings of the right to delete, and namespaces that are written down as being cleared.
 async fn standing(world: &World) -> anyhow::Result<Vec<String>> {
-    let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> =
-        Api::all(world.harbour.client.0.clone());
+    let bindings: Api<RoleBinding> = Api::all(world.harbour.client.0.clone());
     let mut all: Vec<String> = bindings
-        .list(&kube::api::ListParams::default())
+        .list(&ListParams::default())
         .await?
         .iter()
         .filter(|binding| binding.role_ref.name == "refloat-clearing")
         .map(|binding| binding.namespace().unwrap_or_default())
         .collect();
-    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
-        Api::namespaced(world.harbour.client.0.clone(), "refloat");
+    let maps: Api<ConfigMap> = Api::namespaced(world.harbour.client.0.clone(), "refloat");
     let written = maps.get("refloat-clearing").await?;
     all.extend(written.data.unwrap_or_default().into_keys());
     Ok(all)
+}
+
+async fn given_in(world: &World, namespace: &str) -> anyhow::Result<RoleBinding> {
+    let api: Api<RoleBinding> = Api::namespaced(world.harbour.client.0.clone(), namespace);
+    Ok(api.get("refloat-clearing").await?)
+}
+
+/// The words in which the API server refused.
+fn refused<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> String {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 => status.message,
+        other => format!("not refused: {other:?}"),
+    }
 }
 
 /// What was read and refused so far, for a failure that is hard to see otherwise.
@@ -206,15 +219,11 @@ async fn the_right_to_delete_does_not_outlive_the_clearing() -> anyhow::Result<(
     }
     let world = world().await?;
     // A finalizer that nobody takes off holds the clearing where it is.
-    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
-        Api::namespaced(world.harbour.client.0.clone(), "poseidon1-dev");
+    let maps: Api<ConfigMap> = Api::namespaced(world.harbour.client.0.clone(), "poseidon1-dev");
     let held =
         serde_json::json!({"metadata": {"name": "held", "finalizers": ["example.com/held"]}});
-    maps.create(
-        &kube::api::PostParams::default(),
-        &serde_json::from_value(held)?,
-    )
-    .await?;
+    maps.create(&PostParams::default(), &serde_json::from_value(held)?)
+        .await?;
     let mut refloat = Refloat::start(&config(&world)?)?;
     let name = world
         .ask(
@@ -232,24 +241,47 @@ async fn the_right_to_delete_does_not_outlive_the_clearing() -> anyhow::Result<(
     .with_context(|| said(&world, &refloat))?;
     assert!(!standing(&world).await?.is_empty());
 
-    // While it clears one namespace, the API server lets it delete in no other,
-    // and no Namespace at all.
+    // While it clears one namespace it can delete in no other, and no Namespace at all.
     let server = world.harbour.kubernetes.as_ref().context("no server")?;
     let as_refloat = server.client(&format!("system:serviceaccount:{ACCOUNT}"));
-    let refused = |result: Result<(), kube::Error>| match result {
-        Err(kube::Error::Api(status)) if status.code == 403 => status.message,
-        other => format!("{other:?}"),
-    };
-    let elsewhere: Api<k8s_openapi::api::core::v1::ConfigMap> =
-        Api::namespaced(as_refloat.clone(), "poseidon1-test");
-    let result = elsewhere.delete("web", &DeleteParams::default()).await;
-    insta::assert_snapshot!(refused(result.map(|_| ())), @"");
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(as_refloat.clone());
-    let result = namespaces
-        .delete("poseidon1-dev", &DeleteParams::default())
-        .await;
-    insta::assert_snapshot!(refused(result.map(|_| ())), @"");
+    let elsewhere: Api<ConfigMap> = Api::namespaced(as_refloat.clone(), "poseidon1-test");
+    let namespaces: Api<Namespace> = Api::all(as_refloat.clone());
+    insta::assert_snapshot!(
+        refused(elsewhere.delete("web", &DeleteParams::default()).await),
+        @r#"configmaps "web" is forbidden: User "system:serviceaccount:refloat:refloat" cannot delete resource "configmaps" in API group "" in the namespace "poseidon1-test""#
+    );
+    insta::assert_snapshot!(
+        refused(namespaces.delete("poseidon1-dev", &DeleteParams::default()).await),
+        @r#"namespaces "poseidon1-dev" is forbidden: ValidatingAdmissionPolicy 'refloat-deletes' with binding 'refloat-deletes' denied request: Refloat never deletes a Namespace."#
+    );
+    // Not even where somebody bound the right for good.
+    let mut binding = given_in(&world, "poseidon1-dev").await?;
+    binding.metadata.namespace = Some("poseidon1-test".to_owned());
+    binding.metadata.resource_version = None;
+    binding.metadata.uid = None;
+    let by_hand: Api<RoleBinding> =
+        Api::namespaced(world.harbour.client.0.clone(), "poseidon1-test");
+    by_hand.create(&PostParams::default(), &binding).await?;
+    insta::assert_snapshot!(
+        refused(elsewhere.delete("web", &DeleteParams::default()).await),
+        @r#"configmaps "web" is forbidden: ValidatingAdmissionPolicy 'refloat-deletes' with binding 'refloat-deletes' denied request: no approved request is clearing the namespace "poseidon1-test""#
+    );
+    // Nor can it bind it there itself, or bind anything else.
+    binding.metadata.name = Some("another".to_owned());
+    let bindings: Api<RoleBinding> = Api::namespaced(as_refloat.clone(), "poseidon1-test");
+    insta::assert_snapshot!(
+        refused(bindings.create(&PostParams::default(), &binding).await),
+        @r#"rolebindings.rbac.authorization.k8s.io "another" is forbidden: ValidatingAdmissionPolicy 'refloat-bindings' with binding 'refloat-bindings' denied request: no approved request is clearing the namespace "poseidon1-test""#
+    );
+    binding.role_ref.name = "refloat-read".to_owned();
+    insta::assert_snapshot!(
+        refused(bindings.create(&PostParams::default(), &binding).await),
+        @r#"clusterroles.rbac.authorization.k8s.io "refloat-read" is forbidden: User "system:serviceaccount:refloat:refloat" cannot bind resource "clusterroles" in API group "rbac.authorization.k8s.io" at the cluster scope"#
+    );
 
+    by_hand
+        .delete("refloat-clearing", &DeleteParams::default())
+        .await?;
     refloat.kill();
     let free = serde_json::json!({"metadata": {"finalizers": null}});
     maps.patch("held", &PatchParams::default(), &Patch::Merge(&free))
