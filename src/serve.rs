@@ -36,7 +36,7 @@ pub async fn serve<C: Chat>(
         lookup: lookup(clients.github.clone()),
         context: context.clone(),
     });
-    let publishing = publish::run(
+    let publishing = publish::run::<RestoreRequest, _>(
         clients.kube.clone(),
         config.namespace.clone(),
         Arc::clone(&chat),

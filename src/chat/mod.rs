@@ -30,7 +30,7 @@ pub(crate) mod samples;
 use std::future::Future;
 
 pub use render::{RenderContext, render};
-pub use thread::{Bar, Card, Field, Message, Thread, Unit};
+pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
 
 use crate::request::Person;
 

@@ -29,6 +29,8 @@ pub struct Config {
     pub velero: Velero,
     pub chat: Chat,
     pub policy: Policy,
+    /// The deadlines of changes of schedules.
+    pub schedules: crate::schedule::Policy,
 }
 
 #[derive(Clone, Debug)]
@@ -177,7 +179,7 @@ impl Config {
         };
         root.absorb(section);
 
-        let policy = policy(&mut root, people, &namespace);
+        let (policy, schedules) = policy(&mut root, people, &namespace);
         root.finish()?;
         Ok(Self {
             namespace,
@@ -190,6 +192,7 @@ impl Config {
             velero,
             chat,
             policy,
+            schedules,
         })
     }
 }
@@ -294,7 +297,11 @@ fn people(root: &mut Section) -> People {
     People(people)
 }
 
-fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
+fn policy(
+    root: &mut Section,
+    people: People,
+    namespace: &str,
+) -> (Policy, crate::schedule::Policy) {
     let zone = root.string("timeZone").or("UTC");
     let time_zone = TimeZone::get(&zone).unwrap_or_else(|_| {
         root.fault(
@@ -318,6 +325,10 @@ fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
     let resume_within = deadlines.duration("resume", "1h");
     let self_heal_reminder = deadlines.duration("selfHealReminder", "2h");
     let backup_must_outlive = deadlines.duration("backupMustOutlive", "24h");
+    let schedules = crate::schedule::Policy {
+        apply_within: deadlines.duration("applySchedule", "30m"),
+        backup_within: deadlines.duration("firstBackup", "6h"),
+    };
     root.absorb(deadlines);
 
     let mut pace = root.section("pace");
@@ -326,7 +337,7 @@ fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
     let batch = pace.count("deletesAtOnce", 50, 1..=500);
     root.absorb(pace);
 
-    Policy {
+    let policy = Policy {
         people,
         time_zone,
         own_namespace: namespace.to_owned(),
@@ -344,7 +355,8 @@ fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
         poll,
         look_again,
         batch,
-    }
+    };
+    (policy, schedules)
 }
 
 #[cfg(test)]
