@@ -17,6 +17,7 @@ pub mod console;
 pub mod desk;
 pub mod publish;
 pub mod render;
+pub mod schedule;
 
 mod card;
 mod harmless;

@@ -9,6 +9,7 @@ mod machine;
 mod observe;
 mod record;
 mod restore;
+mod schedule;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ use crate::config::Config;
 use crate::effects::{self, Clients};
 use crate::request::{Phase, RestoreRequest, RestoreStatus, Step, names, phase};
 
+use crate::schedule::ScheduleRequest;
+
 use machine::Machine;
 
 /// How many steps one wake-up may take before others get their turn.
@@ -40,6 +43,7 @@ struct Context {
     config: Arc<Config>,
     clients: Clients,
     requests: Api<RestoreRequest>,
+    schedules: Api<ScheduleRequest>,
     recorder: kube::runtime::events::Recorder,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
@@ -56,6 +60,7 @@ pub async fn run(
     let requests: Api<RestoreRequest> = Api::namespaced(client.clone(), &config.namespace);
     let context = Arc::new(Context {
         requests: requests.clone(),
+        schedules: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
         config: Arc::clone(&config),
@@ -121,8 +126,45 @@ pub async fn run(
         );
     }
 
-    carry(controller, context, stop).await;
+    let schedules = schedules(&config, &client, &context);
+    tokio::join!(
+        carry(controller, Arc::clone(&context), stop.clone()),
+        carry(schedules, context, stop)
+    );
     Ok(())
+}
+
+/// The controller of changes of schedules, with what it watches.
+fn schedules(
+    config: &Config,
+    client: &kube::Client,
+    context: &Context,
+) -> Controller<ScheduleRequest> {
+    let mut controller = Controller::new(context.schedules.clone(), watcher::Config::default());
+    let store = controller.store();
+    // A Schedule, and a backup of it, has the tenant's name before its own.
+    for (kind, plural) in [("Schedule", "schedules"), ("Backup", "backups")] {
+        let kind = effects::velero_kind(kind, plural);
+        let store = store.clone();
+        controller = controller.watches_with(
+            metadata(client, &config.velero.namespace, &kind),
+            kind,
+            watcher::Config::default(),
+            move |object| {
+                let name = object.name_any();
+                refs(&store, |request: &ScheduleRequest| {
+                    schedule::watches_velero(request) && name.starts_with(&request.spec.tenant)
+                })
+            },
+        );
+    }
+    let kind = effects::argocd_kind("Application", "applications");
+    controller.watches_with(
+        metadata(client, &config.argocd.platform_namespace, &kind),
+        kind,
+        watcher::Config::default(),
+        move |_| refs(&store, schedule::watches_argocd),
+    )
 }
 
 /// Runs a controller until `stop`.
