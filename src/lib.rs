@@ -8,5 +8,6 @@ pub mod effects;
 pub mod order;
 pub mod request;
 pub mod schedule;
+pub mod schedule_times;
 pub mod serve;
 pub mod telemetry;

@@ -36,6 +36,7 @@ pub async fn serve<C: Chat>(
         velero_namespace: config.velero.namespace.clone(),
         people: Arc::new(config.policy.people.clone()),
         lookup: lookup(clients.github.clone()),
+        velero_version: config.velero.version,
         context: context.clone(),
     });
     let publishing = publish::run::<RestoreRequest, _>(

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use crate::request::Policy;
 use crate::request::people::{Entry, People};
+use crate::schedule_times::VeleroVersion;
 
 pub use reader::Fault;
 use reader::Section;
@@ -76,6 +77,8 @@ pub struct Argocd {
 #[derive(Clone, Debug)]
 pub struct Velero {
     pub namespace: String,
+    /// The version of the server, which decides what schedules may say.
+    pub version: Option<VeleroVersion>,
     /// How long a safety backup is kept.
     pub safety_backup_ttl: SignedDuration,
 }
@@ -143,6 +146,7 @@ impl Config {
         let mut section = root.section("velero");
         let velero = Velero {
             namespace: section.string("namespace").or("openshift-adp"),
+            version: version(&mut section),
             safety_backup_ttl: section.duration("safetyBackupTtl", "72h"),
         };
         root.absorb(section);
@@ -195,6 +199,13 @@ impl Config {
             schedules,
         })
     }
+}
+
+fn version(section: &mut Section) -> Option<VeleroVersion> {
+    let text = section.string("version").optional()?;
+    text.parse()
+        .map_err(|error| section.fault("version", error))
+        .ok()
 }
 
 fn github(section: &mut Section) -> Github {

@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::order::{self, Cron, Edit, ScheduleChange, ScheduleName, Ttl};
 use crate::request::inventory::hex;
+use crate::schedule_times;
 
 /// What an approval is bound to (S2): the request, what it changes, what stood in
 /// the order before, and the head of its pull request. 64 hexadecimal digits.
@@ -124,6 +125,6 @@ pub fn edit(change: &Change, text: &str) -> anyhow::Result<Edit> {
 
 /// When a schedule runs next after a moment, by its cron; `None` for what never does.
 pub fn next_run(cron: &str, after: Timestamp) -> Option<Timestamp> {
-    let _ = (cron, after);
-    None
+    let cron = Cron::parse_written(cron).ok()?;
+    schedule_times::next_run(&cron, after, &jiff::tz::TimeZone::UTC)
 }

@@ -15,5 +15,8 @@ mod latency;
 mod refloat;
 mod refusals;
 mod restore;
+mod schedule_orders;
+mod schedule_refusals;
+mod schedule_world;
 mod stuck;
 mod world;

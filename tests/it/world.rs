@@ -236,7 +236,7 @@ impl World {
         Ok(())
     }
 
-    fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+    pub fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
         let kind = kube::core::ApiResource {
             group: "velero.io".to_owned(),
             version: "v1".to_owned(),
