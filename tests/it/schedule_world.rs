@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use harbour::velero::BackupSeed;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
 use refloat::order::Order;

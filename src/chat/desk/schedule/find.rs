@@ -2,7 +2,7 @@
 
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 use refloat_commands::RequestName;
 
 use super::super::{Desk, Failure, known, refused};
