@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod effects;
+pub mod notify;
 pub mod order;
 pub mod request;
 pub mod schedule;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::controller;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
+use crate::notify;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
 
@@ -53,6 +54,12 @@ pub async fn serve<C: Chat>(
         context,
         stop.clone(),
     );
+    let telling = notify::run::run(
+        Arc::clone(&config),
+        clients.clone(),
+        Arc::clone(&chat),
+        stop.clone(),
+    );
     let answering = async {
         desk.run(chat, stop.clone()).await;
         // Nobody can say anything any more; what is under way is in the
@@ -60,7 +67,7 @@ pub async fn serve<C: Chat>(
         stop.cancel();
     };
     let working = controller::run(config, clients, stop.clone());
-    let everything = async { tokio::join!(publishing, schedules, answering, working).3 };
+    let everything = async { tokio::join!(publishing, schedules, telling, answering, working).4 };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;

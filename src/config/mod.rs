@@ -1,5 +1,6 @@
 //! The configuration: one YAML file, read and checked whole before anything starts.
 
+mod notifications;
 mod reader;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub struct Config {
     pub policy: Policy,
     /// The deadlines of changes of schedules.
     pub schedules: crate::schedule::Policy,
+    /// Where people are told of what they did not ask about; `None`: nowhere.
+    pub notifications: Option<crate::notify::Policy>,
 }
 
 #[derive(Clone, Debug)]
@@ -184,6 +187,13 @@ impl Config {
         root.absorb(section);
 
         let (policy, schedules) = policy(&mut root, people, &namespace);
+        let mut section = root.section("notifications");
+        let notifications = notifications::notifications(
+            &mut section,
+            &policy.time_zone,
+            policy.self_heal_reminder,
+        );
+        root.absorb(section);
         root.finish()?;
         Ok(Self {
             namespace,
@@ -197,6 +207,7 @@ impl Config {
             chat,
             policy,
             schedules,
+            notifications,
         })
     }
 }

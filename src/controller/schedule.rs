@@ -10,6 +10,7 @@ use super::Context;
 use super::machine::Machine;
 use crate::effects::github::{Closing, Merging, Proposal, Proposed, describe_schedule};
 use crate::effects::{argocd, schedules};
+use crate::order::OrderError;
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::{LastError, Opened, Step};
 use crate::schedule::checks::{schedules_of, unwanted};
@@ -252,14 +253,16 @@ async fn applying(
     let namespace = &context.config.velero.namespace;
     let tenant = &request.spec.tenant;
     let unwanted = unwanted(checked).map(|name| velero_name(tenant, name));
-    let mut view = Applying {
-        order: context
-            .clients
-            .github
-            .order_facts(&checked.order_path)
-            .await?,
-        ..Applying::default()
-    };
+    let mut view = Applying::default();
+    match context
+        .clients
+        .github
+        .order_facts(&checked.order_path)
+        .await
+    {
+        Ok(order) => view.order = order,
+        Err(error) => view.order_fault = Some(error.downcast::<OrderError>()?.to_string()),
+    }
     if let Some(after) = &checked.after {
         view.wanted =
             schedules::schedule(kube, namespace, &velero_name(tenant, &after.name)).await?;

@@ -112,9 +112,8 @@ pub struct Chart {
     pub asked_for: bool,
 }
 
-/// Finds the Application that makes the Schedules of a tenant, by what it holds:
-/// something in the tenant's namespaces, without deploying there; its name proves
-/// nothing. `unwanted`: a Schedule of which is told whether it is asked for.
+/// Finds the Application that makes the Schedules of a tenant, by what it holds: the
+/// tenant's namespaces, without deploying there; its name proves nothing. `unwanted`: a Schedule of which is told whether it is asked for.
 pub async fn chart(
     client: &Client,
     config: &Argocd,
@@ -133,20 +132,35 @@ pub async fn chart(
     .items;
     let of_tenant = |name: &str| namespaces.iter().any(|namespace| namespace == name);
     let mut chart = Chart::default();
-    let mut above = Vec::new();
+    // What makes the namespaces also makes the Schedules. Others of the platform may
+    // hold something in the namespaces, but only where nothing makes them is such a
+    // one taken for it.
+    let mut holders: Vec<&DynamicObject> = Vec::new();
+    let mut makers: Vec<&DynamicObject> = Vec::new();
     for object in &all {
-        let destination = json::text(&object.data, "/spec/destination/namespace").unwrap_or("");
-        let holds = json::items(&object.data, "/status/resources")
-            .any(|resource| json::text(resource, "/namespace").is_some_and(of_tenant));
-        if of_tenant(destination) || !holds {
-            continue;
-        }
-        chart.asked_for |= json::items(&object.data, "/status/resources").any(|resource| {
+        let resources = || json::items(&object.data, "/status/resources");
+        chart.asked_for |= resources().any(|resource| {
             json::text(resource, "/kind") == Some("Schedule")
                 && json::text(resource, "/namespace") == Some(velero_namespace)
                 && json::text(resource, "/name") == unwanted
                 && json::flag(resource, "/requiresPruning") != Some(true)
         });
+        let destination = json::text(&object.data, "/spec/destination/namespace").unwrap_or("");
+        if of_tenant(destination) {
+            continue;
+        }
+        if resources().any(|resource| {
+            json::text(resource, "/kind") == Some("Namespace")
+                && json::text(resource, "/name").is_some_and(of_tenant)
+        }) {
+            makers.push(object);
+        }
+        if resources().any(|resource| json::text(resource, "/namespace").is_some_and(of_tenant)) {
+            holders.push(object);
+        }
+    }
+    let mut above = Vec::new();
+    for object in if makers.is_empty() { holders } else { makers } {
         above.extend(tracker(object));
         chart.applications.push(view(object));
     }

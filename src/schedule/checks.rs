@@ -11,6 +11,9 @@ use super::{edit, velero_name};
 use crate::order::{Cron, ScheduleName, Ttl};
 use crate::request::preflight::{list, local};
 
+/// How long Velero's timestamp is, as in `poseidon1-daily-20260102010000`.
+const TIMESTAMP: usize = 14;
+
 /// What the checks are held against.
 #[derive(Clone, Debug)]
 pub struct Terms<'a> {
@@ -32,6 +35,7 @@ pub fn check(
     let order = tenant(spec, survey)?;
     checks.push(format!("{} is ordered in {}", spec.tenant, order.path));
     values(&spec.change)?;
+    fits(spec)?;
     let (before, after) = entries(spec, order)?;
     checks.push(match (&before, &after) {
         (None, Some(after)) => format!("there is no schedule {} yet", after.name),
@@ -151,7 +155,13 @@ fn values(change: &Change) -> Result<(), String> {
         Cron::parse(cron).map_err(|error| sentence(&error))?;
     }
     if let Some(ttl) = &change.ttl {
-        Ttl::parse_written(ttl).map_err(|error| sentence(&error))?;
+        Ttl::parse_written(ttl).map_err(|error| {
+            format!(
+                "`{}` is no duration as an order takes it: {}. Write it as Go does, such as \
+                 168h0m0s.",
+                error.text, error.why
+            )
+        })?;
     }
     match change.action {
         Action::Add if change.schedule.is_none() || change.ttl.is_none() => Err(
@@ -175,6 +185,28 @@ fn values(change: &Change) -> Result<(), String> {
         }
         Action::Add | Action::Change | Action::Remove => Ok(()),
     }
+}
+
+/// Velero makes backups' names from a schedule's, and they have to fit a label.
+fn fits(spec: &ScheduleRequestSpec) -> Result<(), String> {
+    let change = &spec.change;
+    let made = match change.action {
+        Action::Add => &change.name,
+        Action::Change => match &change.new_name {
+            Some(new) => new,
+            None => return Ok(()),
+        },
+        Action::Remove => return Ok(()),
+    };
+    let room = 63_usize.saturating_sub(spec.tenant.len() + 2 + TIMESTAMP);
+    if made.len() <= room {
+        return Ok(());
+    }
+    Err(format!(
+        "The name {made} is too long: with {}- before it and Velero's timestamp after it, it may \
+         have {room} characters, such as nightly.",
+        spec.tenant
+    ))
 }
 
 /// What stands in the order, and what is to stand there.

@@ -78,8 +78,10 @@ pub struct LiveSchedule {
 /// What is looked at from the merge until the cluster has what the order says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applying {
-    /// The order as the repository has it now; `None`: it is gone.
+    /// The order as the repository has it now; `None`: it is gone, or cannot be read.
     pub order: Option<OrderFacts>,
+    /// Why it cannot be read.
+    pub order_fault: Option<String>,
     /// The Velero Schedule that there is to be.
     pub wanted: Option<LiveSchedule>,
     /// The Velero Schedule that there is to be no more.

@@ -186,7 +186,28 @@ fn what_is_refused_and_how() {
         ..survey()
     };
     say("another's", &spec(add()), &taken);
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    add: passes
+    again: The tenant poseidon1 has a schedule daily (0 1 * * *, kept 168h0m0s) already. To change it, say `schedule change tenant:poseidon1 name:daily when:"..." keep:...`; for another one choose another name, such as daily-2.
+    name: `Nightly!` is no name: only a-z, 0-9 and `-` are allowed, as in `daily`.
+    cron: `0 1 * * 7` is no schedule: day of week `7`: 7 is above the highest, 6; write for example "0 1 * * *" or @daily.
+    ttl: `7d` is no duration as an order takes it: Go knows no days and no weeks. Write it as Go does, such as 168h0m0s.
+    no ttl: A new schedule needs a time and how long its backups are kept, such as when:"0 1 * * *" keep:7d.
+    long: The name nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn is too long: with poseidon1- before it and Velero's timestamp after it, it may have 38 characters, such as nightly.
+    change: passes
+    nothing: A change changes a name, a time or how long backups are kept, as in `schedule change tenant:poseidon1 name:daily keep:14d`.
+    same: The order of poseidon1 reads so already; there is nothing to change.
+    unknown: The tenant poseidon1 has no schedule weekly: its order names daily.
+    rename: passes
+    remove: passes
+    gone: The tenant poseidon1 has no schedule weekly: its order names daily.
+    foreign: You may not order schedules for the tenant triton2. You may order schedules for poseidon1.
+    faulty: The order of poseidon1 cannot be read: line 3: it is broken. Have it put right, then ask again.
+    off: Nothing is backed up of the tenant poseidon1, whatever its schedules say: its order lacks `take_backup: true` or a `backuplabel`. Have wave-1/poseidon1-tenant.yaml put right by a pull request, then ask again.
+    held: The schedule nightly is being changed already by the request poseidon1-other, asked for by bert at 2026-11-24 07:59 UTC. Wait until it has ended, or have it withdrawn: `schedule withdraw poseidon1-other`.
+    free again: passes
+    another's: Velero has a Schedule poseidon1-nightly already, and it is not of the tenant poseidon1. Choose another name, such as nightly-2.
+    "#);
 }
 
 /// A request that passed its checks, and what it was decided upon with.
@@ -419,7 +440,14 @@ fn how_it_ends_early() {
     lost.go(&Observed::Pull(None));
     assert_eq!(lost.step(&ready()), Step::Act(Effect::OpenPull));
     end("lost", &mut lost, &Observed::Pull(None));
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @"
+    closed: Denied, Denied: The pull request #7 was closed without being merged.
+    gone: Denied, Denied: The pull request #7 is gone.
+    denied: Denied, Denied: Ravi denied it.
+    withdrawn: Withdrawn, Withdrawn: Anna withdrew the request.
+    late: Expired, Expired: Nobody approved it in time.
+    lost: Withdrawn, Withdrawn: Anna withdrew the request.
+    ");
 }
 
 fn application() -> Application {
@@ -514,14 +542,14 @@ fn velero_may_refuse_and_argo_may_never_come() {
     view.wanted = Some(refused);
     stage.go(&seen(view));
     assert_eq!(stage.phase(), Phase::Failed);
-    insta::assert_snapshot!(stage.ended(), @"");
+    insta::assert_snapshot!(stage.ended(), @"Failed: Velero refuses the Schedule poseidon1-nightly: invalid schedule: no. It is in the order all the same: order another time with `schedule change`, or take it out with `schedule remove`.");
 
     let mut stage = Stage::merged(add());
     stage.now += SignedDuration::from_mins(31);
     let view = applying(&add());
     stage.go(&seen(view.clone()));
     assert_eq!(stage.phase(), Phase::Stuck);
-    insta::assert_snapshot!(stage.status.stuck.as_ref().map(|stuck| stuck.message.clone()).unwrap_or_default(), @"");
+    insta::assert_snapshot!(stage.status.stuck.as_ref().map(|stuck| stuck.message.clone()).unwrap_or_default(), @"The cluster does not have in time what the order says: Velero has no Schedule poseidon1-nightly yet.");
     // To go on begins every deadline anew; to leave it is an end.
     for (action, phase) in [
         (request::Action::Retry, Phase::Applying),

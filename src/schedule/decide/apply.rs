@@ -30,7 +30,11 @@ impl Pass<'_> {
             return self.look_again(None);
         };
         let late = self.is_late(since, self.policy.apply_within);
-        if let Err(why) = reads_as_asked(checked, view.order.as_ref()) {
+        let reads = match &view.order_fault {
+            Some(fault) => Err(format!("it cannot be read: {fault}")),
+            None => reads_as_asked(checked, view.order.as_ref()),
+        };
+        if let Err(why) = reads {
             return if late {
                 self.stick(
                     StuckReason::OrderDiffers,

@@ -42,7 +42,7 @@ impl Desk {
         let mine = velero_name(&spec.tenant, &change.name);
         let present = seen.iter().find(|schedule| schedule.name == mine);
         let cron = match &change.schedule {
-            Some(cron) => Cron::parse(cron).ok(),
+            Some(cron) => Cron::parse_written(cron).ok(),
             None => present.map(|present| present.cron.clone()),
         };
         let keep = match &change.ttl {
@@ -99,7 +99,7 @@ impl Desk {
                 let text = |pointer| object.data.pointer(pointer)?.as_str();
                 Some(Seen {
                     name: object.name_any(),
-                    cron: Cron::parse(text("/spec/schedule")?).ok()?,
+                    cron: Cron::parse_written(text("/spec/schedule")?).ok()?,
                     ttl: text("/spec/template/ttl").and_then(|ttl| Ttl::parse_written(ttl).ok()),
                 })
             })
