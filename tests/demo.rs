@@ -53,9 +53,8 @@ const NAMESPACE: &str = "poseidon1-dev";
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let story = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Story::Restore,
+        [] | ["--story", "restore"] => Story::Restore,
         ["--interactive"] => Story::ByHand,
-        ["--story", "restore"] => Story::Restore,
         ["--story", "schedule"] => Story::Schedule,
         _ => {
             eprintln!("demo: it takes --interactive, --story restore or --story schedule");
