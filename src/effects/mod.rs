@@ -9,6 +9,8 @@ pub mod clear;
 pub mod cluster;
 pub mod github;
 pub mod rights;
+pub mod notes;
+pub mod schedules;
 pub mod velero;
 
 use std::time::Duration;
