@@ -305,27 +305,12 @@ enum Turn<M> {
 }
 
 /// One turn of the loop: observe, decide, act, record.
-<<<<<<< HEAD
-async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
-    let phase = phase_of(&request);
-    let held = context.rights.held_by(&request.name_any());
-    if phase != Phase::Clearing && !held.is_empty() {
-        // I/O: nothing else happens while the right to delete is still there.
-        if let Err(error) = context.rights.take(&held).await {
-            return fail(context, request, "take back the right to delete", &error).await;
-        }
-    }
-    let admits = match phase {
-        Phase::Checking => true,
-        // What was checked is checked again just before the first delete.
-        Phase::Clearing => !status(&request).clearing_began(),
-        _ => false,
-    };
-    let _admission = if admits {
-=======
 async fn turn<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Interrupted> {
+    // I/O: nothing else happens while a right is held that is no longer needed.
+    if let Err(error) = request.lay_down_rights(context).await {
+        return fail(context, request, "take back the right to delete", &error).await;
+    }
     let _admission = if request.needs_admission() {
->>>>>>> main
         Some(context.admission.lock().await)
     } else {
         None

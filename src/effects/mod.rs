@@ -8,8 +8,8 @@ pub mod argocd;
 pub mod clear;
 pub mod cluster;
 pub mod github;
-pub mod rights;
 pub mod notes;
+pub mod rights;
 pub mod schedules;
 pub mod velero;
 

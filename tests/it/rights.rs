@@ -111,7 +111,8 @@ async fn world() -> anyhow::Result<World> {
 }
 
 fn config(world: &World) -> anyhow::Result<String> {
-    let config = world.harbour.refloat_config(FAST)?;
+    let more = format!("{FAST}notifications: {{ reviewers: platform, every: 50ms }}\n");
+    let config = world.harbour.refloat_config(&more)?;
     Ok(config.replace("kubernetes: { kubeconfig: ", RIGHTS))
 }
 
@@ -152,7 +153,7 @@ fn said(world: &World, refloat: &Refloat) -> String {
 }
 
 /// The main job, with Velero's words for a Restore that went badly, since those
-/// are fetched by a way of their own.
+/// are fetched by a way of their own; a schedule; and what people are told.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
     if external().is_some() {
@@ -183,29 +184,48 @@ async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
     refloat.say("as grace: restore retry").await?;
     world.until_phase_through_stuck(&name, Phase::Done).await?;
     assert_eq!(standing(&world).await?, Vec::<String>::new());
-    refloat.stop().await?;
-
+    let name = world
+        .order_schedule(
+            &mut refloat,
+            "schedule change tenant:poseidon1 name:weekly new_name:sundays when:\"Sundays 03:30\" keep:60d",
+        )
+        .await?;
+    world.until_schedule_asked(&name).await?;
+    refloat.say(&format!("as grace: approve {name}")).await?;
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Confirming)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    let faults = world.harbour.velero.faults();
+    faults.set_location_down(Some("connection refused"));
+    refloat.until("Attention: Velero cannot reach").await?;
+    faults.set_location_down(None);
+    refloat.until("Over: The storage location").await?;
     let server = world.harbour.kubernetes.as_ref().context("no server")?;
-    let rights = server.rights();
+    let given = given()?;
+    let idle = || -> Vec<String> {
+        let used = server.rights().used;
+        let is_used = |right: &String| match right.split_once(" *.*") {
+            // A rule for every resource is used by any of them.
+            Some((verb, _)) => used.iter().any(|used| used.starts_with(verb)),
+            None => used.contains(right),
+        };
+        given.iter().filter(|it| !is_used(it)).cloned().collect()
+    };
+    until(|| async { Ok(idle().is_empty()) })
+        .await
+        .with_context(|| {
+            format!(
+                "nothing needs these of deploy/base/rbac.yaml: {:#?}",
+                idle()
+            )
+        })?;
     assert_eq!(
-        rights.refused,
+        server.rights().refused,
         BTreeSet::new(),
         "the roles in deploy/base/rbac.yaml are not enough"
     );
-    let used = |right: &String| {
-        // A rule for every resource is used by any of them.
-        let verb = right.split_once(" *.*").map(|(verb, _)| verb);
-        match verb {
-            Some(verb) => rights.used.iter().any(|used| used.starts_with(verb)),
-            None => rights.used.contains(right),
-        }
-    };
-    let idle: Vec<String> = given()?.into_iter().filter(|right| !used(right)).collect();
-    assert_eq!(
-        idle,
-        Vec::<String>::new(),
-        "nothing needs these rights of deploy/base/rbac.yaml"
-    );
+    refloat.stop().await?;
     world.end().await
 }
 
