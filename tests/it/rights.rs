@@ -95,6 +95,28 @@ fn given() -> anyhow::Result<BTreeSet<String>> {
     Ok(all)
 }
 
+/// The table for people says exactly what the roles give.
+#[test]
+fn the_table_says_what_the_roles_give() -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.md");
+    let mut said = BTreeSet::new();
+    for line in std::fs::read_to_string(path)?.lines() {
+        let cells: Vec<&str> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        if let [_, role, verbs, resource, why, _] = cells[..]
+            && role.contains("Role/")
+        {
+            anyhow::ensure!(!why.is_empty(), "{line} does not say why");
+            let rights = verbs.split(' ');
+            said.extend(rights.map(|verb| format!("{role}: {verb} {resource}")));
+        }
+    }
+    assert_eq!(said, given()?);
+    Ok(())
+}
+
 async fn world() -> anyhow::Result<World> {
     let world = World::start(Setup {
         account: Some(ACCOUNT.to_owned()),

@@ -32,6 +32,20 @@ pub(super) struct Review<'a> {
     pub(super) old: &'a Value,
 }
 
+/// Why a write is denied.
+struct Denial {
+    why: String,
+    /// The rule gives `Forbidden` as its reason; without one it is `Invalid`.
+    forbids: bool,
+}
+
+impl From<String> for Denial {
+    fn from(why: String) -> Self {
+        let forbids = false;
+        Self { why, forbids }
+    }
+}
+
 /// Refuses a write that a bound policy denies.
 pub(super) fn admit(world: &World, review: &Review<'_>) -> Result<(), Failure> {
     if review.user.is_master() {
@@ -54,12 +68,19 @@ pub(super) fn admit(world: &World, review: &Review<'_>) -> Result<(), Failure> {
             && denies
             && concerns(&policy.value["spec"]["matchConstraints"], review)
         {
-            judge(world, &policy.value, &binding.value, review).map_err(|why| {
+            judge(world, &policy.value, &binding.value, review).map_err(|denial| {
                 let message = format!(
-                    "ValidatingAdmissionPolicy '{named}' with binding '{}' denied request: {why}",
-                    binding.name()
+                    "ValidatingAdmissionPolicy '{named}' with binding '{}' denied request: {}",
+                    binding.name(),
+                    denial.why
                 );
-                Failure::forbidden(review.kind, review.name, &message)
+                if denial.forbids {
+                    Failure::forbidden(review.kind, review.name, &message)
+                } else {
+                    let resource = review.kind.qualified();
+                    let message = format!("{resource} \"{}\" is invalid: : {message}", review.name);
+                    Failure::new(422, "Invalid", message)
+                }
             })?;
         }
     }
@@ -93,7 +114,7 @@ fn judge(
     policy: &Value,
     binding: &Value,
     review: &Review<'_>,
-) -> Result<(), String> {
+) -> Result<(), Denial> {
     let spec = &policy["spec"];
     let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
     let mut add = |name: &str, value: &Value| {
@@ -133,7 +154,8 @@ fn judge(
             None => {
                 return Err(
                     "no params found for policy binding with `Deny` parameterNotFoundAction"
-                        .to_owned(),
+                        .to_owned()
+                        .into(),
                 );
             }
         }
@@ -158,7 +180,10 @@ fn judge(
                     .unwrap_or_default()
                     .to_owned(),
             };
-            return Err(message);
+            return Err(Denial {
+                why: message,
+                forbids: validation["reason"] == "Forbidden",
+            });
         }
     }
     Ok(())
