@@ -7,6 +7,9 @@
 mod act;
 mod observe;
 mod record;
+mod survey;
+
+pub use survey::{preview, restore_log};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +26,10 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::effects::{self, Clients};
+use crate::effects::{self, Clients, velero};
+use crate::request::preflight::{self, Holdings};
 use crate::request::{
-    Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
+    BackupFact, Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
 };
 
 /// How many steps one wake-up may take before others get their turn.
@@ -42,6 +46,31 @@ struct Context {
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
+    /// What the backup of the last request that was verified holds: a Completed
+    /// backup does not change, and its lists are large.
+    holdings: Mutex<Option<Arc<Holdings>>>,
+}
+
+impl Context {
+    /// What a backup holds, read once.
+    async fn holdings(
+        &self,
+        order: &velero::Order<'_>,
+        backup: &BackupFact,
+    ) -> anyhow::Result<Arc<Holdings>> {
+        let mut kept = self.holdings.lock().await;
+        if let Some(known) = kept.as_ref().filter(|known| known.backup == backup.uid) {
+            return Ok(Arc::clone(known));
+        }
+        let wanted = preflight::Backup {
+            name: backup.name.clone(),
+            uid: backup.uid.clone(),
+            ..preflight::Backup::default()
+        };
+        let read = Arc::new(velero::contents::holdings(&self.clients.kube, order, &wanted).await?);
+        *kept = Some(Arc::clone(&read));
+        Ok(read)
+    }
 }
 
 /// Runs until `stop`, or until the watches cannot be set up.
@@ -56,6 +85,7 @@ pub async fn run(
         requests: requests.clone(),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
+        holdings: Mutex::new(None),
         config: Arc::clone(&config),
         clients,
     });
@@ -112,7 +142,7 @@ pub async fn run(
                 refs(&store, |request| {
                     matches!(
                         phase_of(request),
-                        Phase::Settling | Phase::Clearing | Phase::Resuming
+                        Phase::Settling | Phase::Clearing | Phase::Restoring | Phase::Resuming
                     )
                 })
             },

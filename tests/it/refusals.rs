@@ -170,6 +170,8 @@ async fn of_requests_at_the_same_moment_one_is_taken() -> anyhow::Result<()> {
                 votes: Vec::new(),
                 withdrawal: None,
                 choice: None,
+                consents: Vec::new(),
+                undoes: None,
             },
         );
         let requests = requests.clone();

@@ -67,6 +67,7 @@ fn word(action: Action) -> &'static str {
     match action {
         Action::Retry => "retry",
         Action::ResumeAsIs => "resume",
+        Action::Waive => "waive",
     }
 }
 

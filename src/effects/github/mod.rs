@@ -6,6 +6,7 @@
 mod body;
 mod orders;
 mod pulls;
+mod summary;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

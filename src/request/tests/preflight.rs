@@ -20,7 +20,15 @@ fn run_at(
         time_zone: &zone,
         backup_must_outlive: mins(24 * 60),
     };
-    check(spec, survey, &terms, at(now))
+    let mut survey = survey.clone();
+    // Whatever backup is meant, its lists were read.
+    let uid = wanted(spec, &survey, &terms, at(now)).map(|backup| backup.uid.clone());
+    if let (Some(uid), Some(holdings)) = (uid, &mut survey.holdings)
+        && !holdings.backup.is_empty()
+    {
+        holdings.backup = uid;
+    }
+    check(spec, &survey, &terms, at(now))
 }
 
 fn run(spec: &RestoreRequestSpec, survey: &Survey) -> Result<Checked, String> {

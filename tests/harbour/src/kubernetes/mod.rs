@@ -21,6 +21,7 @@ mod names;
 mod patch;
 mod persist;
 mod pods;
+mod quota;
 mod read;
 mod request;
 mod schema;
