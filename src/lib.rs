@@ -7,5 +7,6 @@ pub mod controller;
 pub mod effects;
 pub mod order;
 pub mod request;
+pub mod schedule_times;
 pub mod serve;
 pub mod telemetry;

@@ -83,7 +83,7 @@ const WHEN_NEEDED: OptionSpec = WHEN.required();
 
 const KEEP: OptionSpec = OptionSpec {
     name: "keep",
-    doc: "How long each backup is kept: 7d, 4w or 168h",
+    doc: "How long each backup is kept: 7d, 4w, 6 months or 168h",
     required: false,
     kind: Kind::Text,
     completes: Completes::Nothing,
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_ttl_is_checked() {
-        let line = "schedule change tenant:p name:n keep:\"6 months\"";
+        let line = "schedule change tenant:p name:n keep:\"6 moons\"";
         assert!(matches!(
             parse(line),
             Err(ParseError::BadValue { option: "keep", .. })

@@ -7,7 +7,7 @@ use super::survey::order;
 use super::{Context, round, status, uid};
 use crate::effects::github::{self, describe};
 use crate::effects::{argocd, clear, velero};
-use crate::request::{Effect, Fact, RestoreRequest, Which, summary};
+use crate::request::{Effect, Fact, Opened, RestoreRequest, Which, summary};
 
 /// Does one effect. `None`: done, and the next look will show it.
 pub(super) async fn act(
@@ -37,9 +37,8 @@ pub(super) async fn act(
                 .await?
         }
         Effect::ClosePull(which, why) => {
-            github
-                .close_pull(which, number(request, which)?, &uid, &why)
-                .await?
+            let opened = opened(request, which);
+            Some(github.close_pull(which, opened, &uid, &why).await?)
         }
         Effect::Look(look_for, namespace, name) => {
             argocd::look(kube, &namespace, &name).await?;
@@ -76,10 +75,9 @@ pub(super) async fn act(
                 .creation_timestamp
                 .as_ref()
                 .map_or(now, |time| time.0);
-            let lines =
-                summary::lines(&request.name_any(), created, &request.spec, &facts, now);
+            let lines = summary::lines(&request.name_any(), created, &request.spec, &facts, now);
             github
-                .summarize(number(request, which)?, &uid, &lines)
+                .say_lines_once(number(request, which)?, &format!("{uid} summary"), &lines)
                 .await?;
             Some(Fact::Summarized)
         }
@@ -97,16 +95,18 @@ pub(super) async fn act(
 }
 
 fn number(request: &RestoreRequest, which: Which) -> anyhow::Result<u64> {
-    request
-        .status
-        .as_ref()
-        .and_then(|status| match which {
-            Which::Pause => status.pause.as_ref(),
-            Which::Resume => status.resume.as_ref(),
-        })
-        .and_then(|pull| pull.opened.as_ref())
+    opened(request, which)
         .map(|opened| opened.number)
         .context("there is no pull request")
+}
+
+fn opened(request: &RestoreRequest, which: Which) -> Option<&Opened> {
+    let status = request.status.as_ref()?;
+    let pull = match which {
+        Which::Pause => status.pause.as_ref(),
+        Which::Resume => status.resume.as_ref(),
+    };
+    pull?.opened.as_ref()
 }
 
 fn pull_context(

@@ -29,7 +29,8 @@ use crate::config::Config;
 use crate::effects::{self, Clients, velero};
 use crate::request::preflight::{self, Holdings};
 use crate::request::{
-    BackupFact, Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
+    BackupFact, Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names,
+    phase,
 };
 
 /// How many steps one wake-up may take before others get their turn.

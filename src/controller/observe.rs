@@ -42,12 +42,8 @@ pub(super) async fn observe(
         Phase::Clearing => {
             Observed::Clearing(Box::new(clearing(context, request, &facts, &order).await?))
         }
-        Phase::Restoring => {
-            Observed::Restoring(restoring(context, request, &facts, &order).await?)
-        }
-        Phase::Verifying => {
-            Observed::Verifying(verifying(context, request, &facts, &order).await?)
-        }
+        Phase::Restoring => Observed::Restoring(restoring(context, request, &facts, &order).await?),
+        Phase::Verifying => Observed::Verifying(verifying(context, request, &facts, &order).await?),
         Phase::Resuming => {
             let open = facts
                 .pause

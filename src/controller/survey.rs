@@ -22,7 +22,11 @@ pub async fn preview(
     let mut request = RestoreRequest::new("preview", spec.clone());
     let now = Timestamp::now();
     // Its own name for what is asked of Velero, the same for the same question.
-    request.metadata.uid = Some(format!("preview-{}-{}", spec.tenant, spec.namespaces.join("-")));
+    request.metadata.uid = Some(format!(
+        "preview-{}-{}",
+        spec.tenant,
+        spec.namespaces.join("-")
+    ));
     request.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
     let survey = survey(config, clients, &request, &spec).await?;
@@ -51,7 +55,13 @@ pub async fn restore_log(
         .or(status.earlier_restores.last())
         .map(|run| run.name.clone())
         .unwrap_or_default();
-    velero::files::text(&clients.kube, &order, velero::files::File::RestoreLog, &name).await
+    velero::files::text(
+        &clients.kube,
+        &order,
+        velero::files::File::RestoreLog,
+        &name,
+    )
+    .await
 }
 
 fn terms<'a>(config: &'a Config, request: &RestoreRequest, uid: &'a str) -> Terms<'a> {
@@ -195,4 +205,3 @@ async fn others(
         .filter(|other| !other.phase.is_over())
         .collect())
 }
-

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{
-    Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota,
-};
+use k8s_openapi::api::core::v1::{Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
 use kube::api::ListParams;
 use kube::core::discovery::{ApiResource, verbs};
 use kube::core::{DynamicObject, ObjectMeta, PartialObjectMeta};
@@ -76,7 +74,9 @@ async fn kinds(client: &Client) -> Result<(Vec<ApiResource>, Vec<String>), kube:
         for version in group.versions {
             let number = version.version.unwrap_or_default();
             if version.freshness.as_deref() == Some("Stale") {
-                stale.push(format!("the API group {name}/{number}, whose server is down"));
+                stale.push(format!(
+                    "the API group {name}/{number}, whose server is down"
+                ));
             }
             for resource in version.resources {
                 let (Some(plural), Some(kind)) = (
@@ -329,7 +329,10 @@ pub async fn namespaces(
 }
 
 /// The quotas of the namespaces, but for those of some scope only.
-pub async fn quotas(client: &Client, namespaces: &[String]) -> anyhow::Result<Vec<preflight::Quota>> {
+pub async fn quotas(
+    client: &Client,
+    namespaces: &[String],
+) -> anyhow::Result<Vec<preflight::Quota>> {
     let mut found = Vec::new();
     for namespace in namespaces {
         let api: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
@@ -387,16 +390,26 @@ pub async fn verifying(
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
         unready(&mut view, "Deployment", namespace, deployments, |item| {
             (
-                item.status.as_ref().and_then(|status| status.ready_replicas),
-                item.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+                item.status
+                    .as_ref()
+                    .and_then(|status| status.ready_replicas),
+                item.spec
+                    .as_ref()
+                    .and_then(|spec| spec.replicas)
+                    .unwrap_or(1),
             )
         })
         .await?;
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
         unready(&mut view, "StatefulSet", namespace, sets, |item| {
             (
-                item.status.as_ref().and_then(|status| status.ready_replicas),
-                item.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+                item.status
+                    .as_ref()
+                    .and_then(|status| status.ready_replicas),
+                item.spec
+                    .as_ref()
+                    .and_then(|spec| spec.replicas)
+                    .unwrap_or(1),
             )
         })
         .await?;
@@ -461,12 +474,13 @@ async fn explain(
                 .map(|time| time.0)
                 .or(event.event_time.map(|time| time.0));
             let about = event.involved_object;
-            let (Some(kind), Some(name), Some(message)) =
-                (about.kind, about.name, event.message)
+            let (Some(kind), Some(name), Some(message)) = (about.kind, about.name, event.message)
             else {
                 continue;
             };
-            let known = last.entry((kind, format!("{namespace}/{name}"))).or_default();
+            let known = last
+                .entry((kind, format!("{namespace}/{name}")))
+                .or_default();
             if at >= known.0 {
                 *known = (at, message);
             }

@@ -5,7 +5,10 @@
 
 /// A guard, by the invariant that it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), allow(dead_code, reason = "tests take guards away one by one"))]
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "tests take guards away one by one")
+)]
 pub(crate) enum Guard {
     S1,
     S2,

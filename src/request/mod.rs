@@ -27,9 +27,10 @@ pub use observed::Observed;
 pub use phase::{Phase, phase};
 pub use resource::{
     Action, Approved, BackupFact, BackupRun, Checked, Choice, Clearing, Condition, Consent, Ending,
-    ExpectedVolume, GivenConsent, LastError, Merged, Note, Opened, Outcome, Person, Progress, PullRequest, Reminder, ReminderOf,
-    RestoreRequest, RestoreRequestSpec, RestoreRun, RestoreStatus, Settled, Source, Stuck,
-    StuckReason, Verdict, Verified, Via, Vote, Waiver, Withdrawal,
+    ExpectedVolume, GivenConsent, LastError, Merged, Note, Opened, Outcome, Person, Progress,
+    PullRequest, Reminder, ReminderOf, RestoreRequest, RestoreRequestSpec, RestoreRun,
+    RestoreStatus, Settled, Source, Stuck, StuckReason, Verdict, Verified, Via, Vote, Waiver,
+    Withdrawal,
 };
 
 use sha2::{Digest, Sha256};

@@ -132,9 +132,7 @@ pub fn phase(status: &RestoreStatus) -> Phase {
         // What was touched is undone first: an open pull request is closed, and
         // self-heal that was turned off comes back (L1).
         let tidy = match &status.pause {
-            Some(pause) => {
-                !holds(Guard::L1) || (!status.self_heal_is_off() && !pause.is_open())
-            }
+            Some(pause) => !holds(Guard::L1) || (!status.self_heal_is_off() && !pause.is_open()),
             // From the check on, a pull request may have been opened whose answer
             // was lost: it is looked for once.
             None => status.checked.is_none() || status.resumed_at.is_some(),

@@ -25,6 +25,20 @@ pub struct World {
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
 
+/// A test that fails must not leave anything on an API server that others use.
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.alone.is_some() {
+            let cleaned = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(self.harbour.clean_up())
+            });
+            if let Err(error) = cleaned {
+                eprintln!("the namespaces of this test are left behind: {error:#}");
+            }
+        }
+    }
+}
+
 impl World {
     pub async fn start(mut setup: Setup) -> anyhow::Result<Self> {
         static ALONE: std::sync::LazyLock<Arc<tokio::sync::Mutex<()>>> =
@@ -90,8 +104,10 @@ impl World {
     }
 
     /// Ends the world, and takes it off an API server that is not its own.
-    pub async fn end(self) -> anyhow::Result<()> {
-        if self.alone.is_some() {
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        // Held until all is gone: the next world may be waiting for it.
+        let alone = self.alone.take();
+        if alone.is_some() {
             self.harbour.clean_up().await?;
         }
         Ok(())

@@ -126,7 +126,7 @@ fn messages_say_what_is_wrong_and_what_to_do() {
     schedule change tenant:p name:n
         `/schedule change` needs something to change: `new_name`, `when` or `keep`. For example `keep:14d`.
     schedule add tenant:p name:n when:daily keep:7
-        `keep` cannot be `7`: a unit is missing. A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s).
+        `keep` cannot be `7`: a unit is missing. A time to keep is written like `7d`, `4w`, `6 months` or `168h`.
     backups list p page:0
         `page` cannot be `0`: it is no page. A page is a whole number from 1, for example `2`.
     refloat pause onn

@@ -87,7 +87,13 @@ fn has_restore(request: &RestoreRequest) -> bool {
 
 /// A preview in words, with the whole table beside it.
 fn shown(spec: &RestoreRequestSpec, preview: &Preview) -> Reply {
-    let of = list(&spec.namespaces.iter().map(|name| code(name)).collect::<Vec<_>>());
+    let of = list(
+        &spec
+            .namespaces
+            .iter()
+            .map(|name| code(name))
+            .collect::<Vec<_>>(),
+    );
     let checked = match &preview.checked {
         Err(why) => {
             return Reply::from(format!(

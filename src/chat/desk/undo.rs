@@ -109,7 +109,11 @@ mod tests {
                 "{} by {}{}",
                 spec.source.backup.unwrap_or_default(),
                 spec.requester.name,
-                if choice.is_some() { ", ending it first" } else { "" }
+                if choice.is_some() {
+                    ", ending it first"
+                } else {
+                    ""
+                }
             ),
             Err(words) => words,
         }

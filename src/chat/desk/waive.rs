@@ -56,9 +56,8 @@ pub fn consent(
         ));
     }
     let digest = digest_of(request);
-    let read = said.is_some_and(|said| {
-        said.len() >= 6 && digest.starts_with(&said.to_ascii_lowercase())
-    });
+    let read =
+        said.is_some_and(|said| said.len() >= 6 && digest.starts_with(&said.to_ascii_lowercase()));
     if !read {
         return Err(format!(
             "Read what needs consent on the card of {name}, then say `restore consent {} \

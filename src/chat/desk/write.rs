@@ -14,9 +14,7 @@ use super::{
 use crate::chat::Incoming;
 use crate::chat::harmless::code;
 use crate::request::preflight::OrderView;
-use crate::request::resource::{
-    Action, RestoreRequest, RestoreRequestSpec, StuckReason, Verdict,
-};
+use crate::request::resource::{Action, RestoreRequest, RestoreRequestSpec, StuckReason, Verdict};
 
 /// The id of the message that a request was made by.
 const MESSAGE_ANNOTATION: &str = "refloat.dev/message";
@@ -331,13 +329,18 @@ impl Desk {
     ) -> Result<String, Failure> {
         let person = &incoming.from;
         let request = self
-            .find(incoming, named, "that is stuck at its safety backup", |request| {
-                request
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.stuck.as_ref())
-                    .is_some_and(|stuck| stuck.reason == StuckReason::SafetyBackupFailed)
-            })
+            .find(
+                incoming,
+                named,
+                "that is stuck at its safety backup",
+                |request| {
+                    request
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.stuck.as_ref())
+                        .is_some_and(|stuck| stuck.reason == StuckReason::SafetyBackupFailed)
+                },
+            )
             .await?;
         self.amend(request, |request| {
             let name = code(request_name(request));
@@ -406,7 +409,12 @@ impl Desk {
                 .spec
                 .choice
                 .as_ref()
-                .zip(request.status.as_ref().and_then(|status| status.stuck.as_ref()))
+                .zip(
+                    request
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.stuck.as_ref()),
+                )
                 .is_some_and(|(choice, stuck)| choice.answers == stuck.at);
             let choice = undo(request, person, &self.people, Timestamp::now())?.choice;
             Ok(match choice {

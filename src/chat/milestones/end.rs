@@ -9,8 +9,8 @@ use crate::chat::render::View;
 use crate::chat::words::{between, put, sentence};
 use crate::request::Phase;
 use crate::request::preflight::count;
-use crate::request::summary::spans;
 use crate::request::resource::{Ending, Outcome, PullRequest};
+use crate::request::summary::spans;
 
 /// Self-heal back, the ending, the summary.
 pub(super) fn end(view: &View<'_>, said: &mut Said) {

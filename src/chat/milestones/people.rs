@@ -165,9 +165,7 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
         (Action::Retry, Reason::RestoreStalled) => {
             "the same Velero Restore is waited for once more.".to_owned()
         }
-        (Action::Retry, Reason::Disturbed) => {
-            "what came back is verified as it is.".to_owned()
-        }
+        (Action::Retry, Reason::Disturbed) => "what came back is verified as it is.".to_owned(),
         (Action::Retry, Reason::VerificationFailed) => {
             "what was restored is looked at once more.".to_owned()
         }
@@ -206,9 +204,9 @@ fn chosen(choice: &Choice) -> String {
     let name = harmless(&choice.by.name, 100);
     match choice.action {
         Action::Retry => format!("{name} chose to go on (`restore retry`)."),
-        Action::Waive => format!(
-            "{name} waived the safety backup (`restore waive`): it goes on without one."
-        ),
+        Action::Waive => {
+            format!("{name} waived the safety backup (`restore waive`): it goes on without one.")
+        }
         Action::ResumeAsIs => format!(
             "{name} chose to turn self-heal on again with things as they are (`restore resume`)."
         ),

@@ -127,9 +127,9 @@ fn read_archive(packed: &[u8], namespaces: &[String]) -> anyhow::Result<(Ranges,
         let path = entry.path()?.to_string_lossy().into_owned();
         let parts: Vec<&str> = path.trim_start_matches("./").split('/').collect();
         let of = match parts.as_slice() {
-            ["resources", "namespaces", "cluster", file] => {
-                file.strip_suffix(".json").map(|name| (name.to_owned(), false))
-            }
+            ["resources", "namespaces", "cluster", file] => file
+                .strip_suffix(".json")
+                .map(|name| (name.to_owned(), false)),
             ["resources", "pods", "namespaces", namespace, _] => {
                 Some(((*namespace).to_owned(), true))
             }
@@ -180,11 +180,21 @@ mod tests {
     #[test]
     fn a_volume_is_held_only_if_all_words_say_so() {
         let held = |value| info(&value).held;
-        assert!(held(json!({"pvcName": "d", "backupMethod": "PodVolumeBackup", "result": "succeeded"})));
-        assert!(held(json!({"backupMethod": "CSISnapshot", "snapshotDataMoved": true, "snapshotDataMovementInfo": {"phase": "Completed"}})));
-        assert!(!held(json!({"backupMethod": "PodVolumeBackup", "result": "failed"})));
-        assert!(!held(json!({"backupMethod": "PodVolumeBackup", "pvbInfo": {"phase": "Failed"}})));
-        assert!(!held(json!({"skipped": true, "skippedReason": "no snapshotter"})));
+        assert!(held(
+            json!({"pvcName": "d", "backupMethod": "PodVolumeBackup", "result": "succeeded"})
+        ));
+        assert!(held(
+            json!({"backupMethod": "CSISnapshot", "snapshotDataMoved": true, "snapshotDataMovementInfo": {"phase": "Completed"}})
+        ));
+        assert!(!held(
+            json!({"backupMethod": "PodVolumeBackup", "result": "failed"})
+        ));
+        assert!(!held(
+            json!({"backupMethod": "PodVolumeBackup", "pvbInfo": {"phase": "Failed"}})
+        ));
+        assert!(!held(
+            json!({"skipped": true, "skippedReason": "no snapshotter"})
+        ));
         assert!(!held(json!({})));
         let by_files = info(&json!({
             "pvcNamespace": "a", "pvcName": "d", "backupMethod": "PodVolumeBackup",

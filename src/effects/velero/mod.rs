@@ -122,10 +122,11 @@ pub async fn node_agent(
         .await
         .with_context(|| format!("read the DaemonSet {name}"))?;
     Ok(set.map(|set| {
-        set.status.map_or_else(NodeAgent::default, |status| NodeAgent {
-            ready: status.number_ready.into(),
-            wanted: status.desired_number_scheduled.into(),
-        })
+        set.status
+            .map_or_else(NodeAgent::default, |status| NodeAgent {
+                ready: status.number_ready.into(),
+                wanted: status.desired_number_scheduled.into(),
+            })
     }))
 }
 

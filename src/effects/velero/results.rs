@@ -16,11 +16,7 @@ use crate::request::observed::Results;
 const MOST: usize = 10;
 
 /// The warnings and errors of a Restore in Velero's words, the first few of them.
-pub async fn results(
-    client: &Client,
-    order: &Order<'_>,
-    round: usize,
-) -> anyhow::Result<Results> {
+pub async fn results(client: &Client, order: &Order<'_>, round: usize) -> anyhow::Result<Results> {
     let restore = names::restore(order.uid, round);
     read(&files::text(client, order, File::RestoreResults, &restore).await?)
 }

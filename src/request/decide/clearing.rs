@@ -73,8 +73,8 @@ impl Pass<'_> {
     pub(super) fn clearing(&self, view: &Clearing) -> Step {
         let status = self.status();
         // S11: once there has been a Restore, whatever became of it, nothing is deleted.
-        let restored = (status.restore.is_some() || !status.earlier_restores.is_empty())
-            && holds(Guard::S11);
+        let restored =
+            (status.restore.is_some() || !status.earlier_restores.is_empty()) && holds(Guard::S11);
         if holds(Guard::S11) && view.restore_exists && !restored {
             // The fact was lost, or somebody made it. It is written down first, so that
             // it is known for ever, even if somebody deletes it now.
@@ -186,7 +186,10 @@ impl Pass<'_> {
             ));
         }
         let needing = |checked: &Checked| -> Vec<String> {
-            checked.needing_consent().map(CheckResult::in_words).collect()
+            checked
+                .needing_consent()
+                .map(CheckResult::in_words)
+                .collect()
         };
         if needing(&again) != needing(checked) {
             return Step::Record(Fact::Voided(

@@ -18,11 +18,12 @@ impl Pass<'_> {
         let Some(pause) = &status.pause else {
             return match view.pause.as_ref().map(|pull| &pull.state) {
                 // It ended while the answer to the opening of the pull request was
-                // outstanding. What was opened is taken over, and then undone.
-                Some(PullState::Open | PullState::Merged { .. }) => {
+                // outstanding. What was opened is taken over, and then undone; what
+                // somebody closed is closed for good.
+                Some(PullState::Open | PullState::Merged { .. } | PullState::Closed) => {
                     self.try_to(Effect::OpenPull(Which::Pause))
                 }
-                Some(PullState::Closed) | None => Step::Record(Fact::Resumed),
+                None => Step::Record(Fact::Resumed),
             };
         };
         if pause.is_open() {
@@ -102,11 +103,13 @@ impl Pass<'_> {
 
     fn close_pause(&self, live: Option<&Pull>) -> Step {
         match live.map(|pull| &pull.state) {
-            None | Some(PullState::Closed) => Step::Record(Fact::PullClosed(Which::Pause)),
+            None => Step::Record(Fact::PullClosed(Which::Pause)),
             Some(PullState::Merged { sha }) => {
                 Step::Record(Fact::PullMerged(Which::Pause, sha.clone()))
             }
-            Some(PullState::Open) => {
+            // Also one that is closed already: its branch goes too, so that it
+            // cannot be opened again and merged when nobody follows it any more.
+            Some(PullState::Open | PullState::Closed) => {
                 let why = self
                     .status()
                     .ending
@@ -395,7 +398,9 @@ impl Pass<'_> {
         let healed = &self.status().checked.as_ref()?.healing;
         applications
             .iter()
-            .find(|application| healed.contains(&application.key()) && !application.heals_by_itself())
+            .find(|application| {
+                healed.contains(&application.key()) && !application.heals_by_itself()
+            })
             .map(|application| {
                 format!(
                     "{} healed before the restore and does not now: turn selfHeal on again in {}",
@@ -424,14 +429,20 @@ impl Pass<'_> {
                 why: Some("all is well, and has to stay so for a while".to_owned()),
             };
         }
-        let which = [(Which::Resume, &status.resume), (Which::Pause, &status.pause)]
-            .into_iter()
-            .find(|(_, pull)| pull.as_ref().is_some_and(|pull| pull.opened.is_some()))
-            .map(|(which, _)| which);
+        let which = [
+            (Which::Resume, &status.resume),
+            (Which::Pause, &status.pause),
+        ]
+        .into_iter()
+        .find(|(_, pull)| pull.as_ref().is_some_and(|pull| pull.opened.is_some()))
+        .map(|(which, _)| which);
         // A comment that cannot be written keeps nothing from being done.
         let effect = which.map(Effect::Summarize);
         let tried = status.last_error.as_ref().is_some_and(|last| {
-            last.attempts >= 3 && effect.as_ref().is_some_and(|effect| last.effect == effect.name())
+            last.attempts >= 3
+                && effect
+                    .as_ref()
+                    .is_some_and(|effect| last.effect == effect.name())
         });
         match effect {
             Some(effect) if status.summarized_at.is_none() && !tried => Step::Act(effect),

@@ -49,7 +49,13 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<22} {} {}", self.becomes.to_string(), self.kind, self.name)
+        write!(
+            f,
+            "{:<22} {} {}",
+            self.becomes.to_string(),
+            self.kind,
+            self.name
+        )
     }
 }
 
@@ -82,7 +88,11 @@ impl Comparison {
             };
             *counts.entry(row.kind.clone()).or_default() += 1;
         }
-        comparison.rows = rows.iter().take(ROWS_KEPT).map(ToString::to_string).collect();
+        comparison.rows = rows
+            .iter()
+            .take(ROWS_KEPT)
+            .map(ToString::to_string)
+            .collect();
         comparison.left_out =
             i64::try_from(rows.len().saturating_sub(ROWS_KEPT)).unwrap_or(i64::MAX);
         comparison

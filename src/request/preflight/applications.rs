@@ -29,7 +29,6 @@ fn in_words(deploying: &[&Application]) -> String {
     words
 }
 
-
 /// An Application that goes on healing is named with where its manifests are:
 /// until somebody turns it off there, nothing is deleted.
 pub(super) fn check(deploying: &[&Application], results: &mut Results) {

@@ -77,7 +77,11 @@ pub(super) fn choose<'a>(
         |backup| {
             format!(
                 "The {} usable one is {} of {}.",
-                if wanted_at.is_some() { "nearest" } else { "latest" },
+                if wanted_at.is_some() {
+                    "nearest"
+                } else {
+                    "latest"
+                },
                 backup.name,
                 backup.started_at.map_or_else(
                     || "unknown time".to_owned(),
@@ -241,7 +245,6 @@ fn usable(
     }
 }
 
-
 /// Nothing of what it should hold is missing.
 fn is_whole(backup: &Backup) -> bool {
     backup.phase == "Completed"
@@ -250,7 +253,9 @@ fn is_whole(backup: &Backup) -> bool {
 /// The middle of what a day means, to find what is nearest to it.
 fn middle_of(day: &Day, today: jiff::civil::Date, terms: &Terms<'_>) -> Option<Timestamp> {
     let moment = day.range(today)?;
-    let time = moment.time.unwrap_or(jiff::civil::Time::constant(12, 0, 0, 0));
+    let time = moment
+        .time
+        .unwrap_or(jiff::civil::Time::constant(12, 0, 0, 0));
     moment
         .date
         .to_datetime(time)

@@ -46,10 +46,11 @@ impl Holdings {
         self.objects
             .get("Namespace")
             .is_some_and(|names| names.contains(namespace))
-            || self.objects.values().flatten().any(|name| {
-                name.split_once('/')
-                    .is_some_and(|(of, _)| of == namespace)
-            })
+            || self
+                .objects
+                .values()
+                .flatten()
+                .any(|name| name.split_once('/').is_some_and(|(of, _)| of == namespace))
     }
 
     /// The volumes whose data is held, of these namespaces.
@@ -203,10 +204,7 @@ pub(super) fn uid_ranges(survey: &Survey, holdings: &Holdings, results: &mut Res
         })
         .collect();
     if differing.is_empty() {
-        results.passed(
-            Check::UidRange,
-            "the same as in the backup".to_owned(),
-        );
+        results.passed(Check::UidRange, "the same as in the backup".to_owned());
     } else {
         results.add(
             Check::UidRange,

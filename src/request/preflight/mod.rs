@@ -337,7 +337,11 @@ pub fn check(
             format!(
                 "{} may stand for something outside the cluster, which deleting {} may destroy",
                 list(&inventory.custom),
-                if inventory.custom.len() == 1 { "it" } else { "them" }
+                if inventory.custom.len() == 1 {
+                    "it"
+                } else {
+                    "them"
+                }
             ),
         );
     }

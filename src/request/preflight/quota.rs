@@ -173,16 +173,16 @@ pub(super) fn check(
 
 fn needed(holdings: &Holdings, namespace: &str, what: &str) -> Option<Quantity> {
     let counted = COUNTED.iter().find(|(word, _)| {
-        what == *word || what.strip_prefix("count/").is_some_and(|rest| rest == *word)
+        what == *word
+            || what
+                .strip_prefix("count/")
+                .is_some_and(|rest| rest == *word)
     });
     if let Some((_, kind)) = counted {
         let number = holdings.objects.get(*kind).map_or(0, |names| {
             names
                 .iter()
-                .filter(|name| {
-                    name.split_once('/')
-                        .is_some_and(|(of, _)| of == namespace)
-                })
+                .filter(|name| name.split_once('/').is_some_and(|(of, _)| of == namespace))
                 .count()
         });
         return Some(Quantity(i128::try_from(number).ok()?.checked_mul(1000)?));
@@ -226,11 +226,7 @@ mod tests {
             ("1.x", None),
             ("999999999999999999999999999999999999999E", None),
         ] {
-            assert_eq!(
-                Quantity::parse(text),
-                thousandths.map(Quantity),
-                "{text:?}"
-            );
+            assert_eq!(Quantity::parse(text), thousandths.map(Quantity), "{text:?}");
         }
     }
 

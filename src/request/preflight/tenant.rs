@@ -5,7 +5,10 @@ use crate::request::guard::{Guard, holds};
 use crate::request::phase::Phase;
 use crate::request::resource::RestoreRequestSpec;
 
-pub(super) fn tenant<'a>(spec: &RestoreRequestSpec, survey: &'a Survey) -> Result<&'a OrderView, String> {
+pub(super) fn tenant<'a>(
+    spec: &RestoreRequestSpec,
+    survey: &'a Survey,
+) -> Result<&'a OrderView, String> {
     let offered: Vec<&String> = survey
         .permitted
         .iter()
@@ -131,4 +134,3 @@ pub(super) fn holder(
         })
     })
 }
-

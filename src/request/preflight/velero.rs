@@ -70,7 +70,10 @@ pub(super) fn check(
         Some(NodeAgent { ready, .. }) => {
             results.passed(
                 Check::NodeAgent,
-                format!("ready on {}; it brings back {volumes}", count(ready, "node")),
+                format!(
+                    "ready on {}; it brings back {volumes}",
+                    count(ready, "node")
+                ),
             );
             Ok(())
         }

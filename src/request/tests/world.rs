@@ -345,8 +345,9 @@ impl World {
                 pause: self.pulls.get("pause").cloned(),
                 resume: self.pulls.get("resume").cloned(),
                 applications: self.applications(),
-                restoring: self.restores.values().any(|run| run.ended_at.is_none()
-                    && matches!(run.phase.as_str(), "New" | "InProgress")),
+                restoring: self.restores.values().any(|run| {
+                    run.ended_at.is_none() && matches!(run.phase.as_str(), "New" | "InProgress")
+                }),
                 since: None,
             })),
             _ => Observed::Nothing,
@@ -378,7 +379,7 @@ impl World {
             }
             Effect::ClosePull(which, _) => {
                 let pull = self.pulls.get_mut(which.word())?;
-                assert_eq!(pull.state, PullState::Open);
+                assert!(matches!(pull.state, PullState::Open | PullState::Closed));
                 pull.state = PullState::Closed;
                 Some(Fact::PullClosed(which))
             }

@@ -6,9 +6,7 @@ use stateright::{Model, Property};
 use super::super::build::{self, choice, person};
 use super::world::{Fault, State};
 use crate::request::guard::Guard;
-use crate::request::{
-    Action as Answer, Choice, Phase, Step, Verdict, Vote, Which, Withdrawal,
-};
+use crate::request::{Action as Answer, Choice, Phase, Step, Verdict, Vote, Which, Withdrawal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
@@ -276,18 +274,22 @@ impl Model for Machine {
         let mut properties = never![
             "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "L1"
         ];
-        properties.push(Property::sometimes("it is done", |_: &Self, state: &State| {
-            state.phase(0) == Phase::Done
-        }));
-        properties.push(Property::sometimes("it is stuck", |_: &Self, state: &State| {
-            state.phase(0) == Phase::Stuck
-        }));
-        properties.push(Property::sometimes("it is withdrawn", |_: &Self, state: &State| {
-            state.phase(0) == Phase::Withdrawn
-        }));
-        properties.push(Property::sometimes("it ends as things are", |_: &Self, state: &State| {
-            state.phase(0) == Phase::ResumedAsIs
-        }));
+        properties.push(Property::sometimes(
+            "it is done",
+            |_: &Self, state: &State| state.phase(0) == Phase::Done,
+        ));
+        properties.push(Property::sometimes(
+            "it is stuck",
+            |_: &Self, state: &State| state.phase(0) == Phase::Stuck,
+        ));
+        properties.push(Property::sometimes(
+            "it is withdrawn",
+            |_: &Self, state: &State| state.phase(0) == Phase::Withdrawn,
+        ));
+        properties.push(Property::sometimes(
+            "it ends as things are",
+            |_: &Self, state: &State| state.phase(0) == Phase::ResumedAsIs,
+        ));
         properties
     }
 }
@@ -343,7 +345,11 @@ pub(super) fn driven_to(mut state: State, wanted: Phase, missing: Option<Guard>)
         }
         state.pass();
     }
-    panic!("never {wanted:?}: it is {:?} and would {:?}", state.phase(0), state.step(0, missing));
+    panic!(
+        "never {wanted:?}: it is {:?} and would {:?}",
+        state.phase(0),
+        state.step(0, missing)
+    );
 }
 
 /// What a request would do, for messages.

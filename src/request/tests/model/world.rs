@@ -168,7 +168,12 @@ impl State {
             self_heal: self.live_heals,
             refreshing: self.refreshing,
             revisions: vec![if self.unrecorded { "r2" } else { "r1" }.to_owned()],
-            sync: if self.unrecorded { "OutOfSync" } else { "Synced" }.to_owned(),
+            sync: if self.unrecorded {
+                "OutOfSync"
+            } else {
+                "Synced"
+            }
+            .to_owned(),
             reconciled_at: Some(self.looked),
             would_prune: if self.prunes {
                 vec!["ConfigMap poseidon1-dev/settings".to_owned()]
@@ -283,7 +288,9 @@ impl State {
             })),
             Phase::Restoring => {
                 let restore = self.restore(of);
-                let running = restore.as_ref().is_some_and(|run| run.phase == "InProgress");
+                let running = restore
+                    .as_ref()
+                    .is_some_and(|run| run.phase == "InProgress");
                 Observed::Restoring(Restoring {
                     in_the_way: if restore.is_none() {
                         self.in_the_way(of)
@@ -340,12 +347,7 @@ impl State {
     }
 
     /// One turn of the loop. `None`: there is nothing to do now.
-    pub(super) fn turn(
-        &self,
-        of: usize,
-        fault: Fault,
-        missing: Option<Guard>,
-    ) -> Option<Self> {
+    pub(super) fn turn(&self, of: usize, fault: Fault, missing: Option<Guard>) -> Option<Self> {
         let step = self.step(of, missing);
         let mut next = self.clone();
         match (step, fault) {
