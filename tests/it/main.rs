@@ -16,4 +16,5 @@ mod refloat;
 mod refusals;
 mod restore;
 mod stuck;
+mod traps;
 mod world;

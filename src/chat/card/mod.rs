@@ -64,11 +64,11 @@ pub(super) fn card(view: &View<'_>) -> Card {
                 .iter()
                 .map(|result| harmless(&result.in_words(), 250));
             fields.push(field("Checks", checks.collect()));
+            if let Some(compared) = &checked.comparison {
+                fields.push(field("Held against the backup", comparison(compared)));
+            }
         }
         fields.push(field(deleted_title(view), inventory(&checked.inventory)));
-        if let Some(compared) = &checked.comparison {
-            fields.push(field("Held against the backup", comparison(compared)));
-        }
     }
     let links = links(view);
     if !links.is_empty() {
@@ -157,9 +157,14 @@ pub(super) fn from(view: &View<'_>) -> String {
     };
     let backup = &checked.backup;
     format!(
-        "backup {} of {} ({} old{}{}){}, {}",
+        "backup {} of {}{} ({} old{}{}), {}",
         code(&backup.name),
         view.local(backup.started_at),
+        backup
+            .schedule
+            .as_ref()
+            .map(|schedule| format!(" of the schedule {}", code(schedule)))
+            .unwrap_or_default(),
         age(checked.at.duration_since(backup.started_at)),
         backup
             .items
@@ -168,11 +173,6 @@ pub(super) fn from(view: &View<'_>) -> String {
         backup
             .bytes
             .map(|size| format!(", {} of volume data", bytes(size)))
-            .unwrap_or_default(),
-        backup
-            .schedule
-            .as_ref()
-            .map(|schedule| format!(" (schedule {})", code(schedule)))
             .unwrap_or_default(),
         backup.expires_at.map_or_else(
             || "which does not expire".to_owned(),

@@ -306,14 +306,25 @@ impl Pass<'_> {
                         && volume.bytes.done >= volume.bytes.total
                         && (volume.bytes.total > 0 || expected.bytes.unwrap_or(0) == 0)
                 });
-                let told = view.volumes.iter().any(|volume| volume.name == name);
-                // What Velero tells of is told of in its own words below.
-                (!came && !told).then(|| {
-                    format!(
+                // What does not end well is told of in Velero's own words below.
+                let told = view
+                    .volumes
+                    .iter()
+                    .find(|volume| volume.name == name)
+                    .map(|volume| volume.phase == "Completed" && volume.bytes.total == 0);
+                match told {
+                    _ if came => None,
+                    None => Some(format!(
                         "the data of claim {claim} was not brought back: Velero did not make the \
                          pod that it belongs to"
-                    )
-                })
+                    )),
+                    Some(true) => Some(format!(
+                        "of the data of claim {claim}, {} bytes in the backup, nothing was brought \
+                         back",
+                        expected.bytes.unwrap_or(0)
+                    )),
+                    Some(false) => None,
+                }
             })
             .collect()
     }

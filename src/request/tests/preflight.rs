@@ -151,6 +151,100 @@ fn namespaces() {
     );
 }
 
+fn needs(change: impl FnOnce(&mut RestoreRequestSpec, &mut Survey)) -> Vec<String> {
+    let (mut spec, mut survey) = (spec(), survey());
+    change(&mut spec, &mut survey);
+    let checked = run(&spec, &survey).unwrap_or_else(|why| panic!("{why}"));
+    checked
+        .needing_consent()
+        .map(CheckResult::in_words)
+        .collect()
+}
+
+#[test]
+fn what_needs_a_reviewers_consent() {
+    assert_eq!(needs(|_, _| {}), Vec::<String>::new());
+    let partly = |spec: &mut RestoreRequestSpec, survey: &mut Survey| {
+        spec.source = source(Some(BACKUP), None, None);
+        "PartiallyFailed".clone_into(&mut survey.backups[1].phase);
+    };
+    insta::assert_snapshot!(needs(partly).join("\n"), @"");
+    insta::assert_snapshot!(needs(|_, survey| {
+        if let Some(holdings) = &mut survey.holdings {
+            holdings.volumes[0].held = false;
+            holdings.volumes[0].reason = Some("no snapshotter".to_owned());
+        }
+    }).join("\n"), @"");
+    insta::assert_snapshot!(needs(|_, survey| {
+        survey.namespaces[0].uid_range = Some("1000610000/10000".to_owned());
+    }).join("\n"), @"");
+    insta::assert_snapshot!(needs(|_, survey| {
+        survey.objects.push(object("example.com", "Bucket", "files"));
+    }).join("\n"), @"");
+}
+
+#[test]
+fn what_the_backup_and_velero_say() {
+    insta::assert_snapshot!(refusal(|_, survey| survey.holdings = None), @"");
+    insta::assert_snapshot!(
+        refusal(|_, survey| {
+            survey.holdings = None;
+            survey.holdings_fault = Some("Velero did not hand out its contents in time".to_owned());
+        }),
+        @""
+    );
+    insta::assert_snapshot!(
+        refusal(|_, survey| survey.holdings.as_mut().unwrap().objects.clear()),
+        @""
+    );
+    insta::assert_snapshot!(refusal(|_, survey| survey.node_agent = None), @"");
+    insta::assert_snapshot!(
+        refusal(|_, survey| {
+            survey.quotas.push(Quota {
+                namespace: NAMESPACE.to_owned(),
+                name: "tight".to_owned(),
+                hard: [("requests.cpu".to_owned(), "500m".to_owned())].into(),
+            });
+            survey.holdings.as_mut().unwrap().needs.insert(
+                NAMESPACE.to_owned(),
+                [("requests.cpu".to_owned(), Quantity(1250))].into(),
+            );
+        }),
+        @""
+    );
+    let mut queued = survey();
+    queued.restores_ahead = vec!["triton2-x".to_owned()];
+    let checked = run(&spec(), &queued).unwrap();
+    let told = checked
+        .checks
+        .iter()
+        .find(|result| result.check == Check::Queue)
+        .unwrap();
+    insta::assert_snapshot!(told.in_words(), @"");
+}
+
+#[test]
+fn what_comes_back_is_lost_or_returns() {
+    let mut survey = survey();
+    survey.objects.push(object("", "ConfigMap", "new"));
+    survey.objects.push(object("", "ServiceAccount", "default"));
+    let holdings = survey.holdings.as_mut().unwrap();
+    for (kind, name) in [
+        ("Secret", "old"),
+        ("Secret", "default-dockercfg-x1"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("Pod", "web-0-z"),
+    ] {
+        holdings
+            .objects
+            .entry(kind.to_owned())
+            .or_default()
+            .insert(format!("{NAMESPACE}/{name}"));
+    }
+    let checked = run(&spec(), &survey).unwrap();
+    insta::assert_snapshot!(checked.comparison.unwrap().rows.join("\n"), @"");
+}
+
 fn other(seconds: i64, phase: Phase, namespace: &str) -> Other {
     Other {
         name: "poseidon1-7k2pq".to_owned(),
@@ -219,10 +313,6 @@ fn backups_that_cannot_be_restored() {
             change(&mut survey.backups[1]);
         })
     };
-    insta::assert_snapshot!(
-        named(|backup| "PartiallyFailed".clone_into(&mut backup.phase)),
-        @"The backup poseidon1-daily-20261123010000 cannot be restored: it is PartiallyFailed, and parts of it are missing. The latest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."
-    );
     insta::assert_snapshot!(
         named(|backup| "InProgress".clone_into(&mut backup.phase)),
         @"The backup poseidon1-daily-20261123010000 cannot be restored: it has not been completed yet. The latest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."

@@ -6,9 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 
-/// Ages up to this many seconds are told apart exactly.
-const EXACT: i64 = 4;
-/// No deadline of the model's policy lies between the two.
+/// The model's policy has bounds of a second and of half an hour, and none between.
 const LATE: i64 = 25 * 60;
 
 /// A digest of a text in which moments stand for their distance from `now`.
@@ -23,22 +21,17 @@ pub(super) fn digest(text: &str, now: Timestamp) -> u128 {
         rest = after;
     }
     plain.push_str(rest);
-    let far: BTreeSet<Timestamp> = moments
-        .iter()
-        .copied()
-        .filter(|moment| age(*moment, now).is_none())
-        .collect();
+    let order: BTreeSet<Timestamp> = moments.iter().copied().collect();
     for moment in moments {
-        match age(moment, now) {
-            Some(exact) => {
-                let _ = write!(plain, " {exact}");
-            }
-            None => {
-                let seconds = now.duration_since(moment).as_secs();
-                let order = far.iter().position(|other| *other == moment).unwrap_or(0);
-                let _ = write!(plain, " {}{order}", if seconds >= LATE { 'L' } else { 'f' });
-            }
-        }
+        let seconds = now.duration_since(moment).as_secs();
+        let class = match seconds {
+            ..0 => 'p',
+            0 => 'n',
+            1..LATE => 'f',
+            _ => 'L',
+        };
+        let rank = order.iter().position(|other| *other == moment).unwrap_or(0);
+        let _ = write!(plain, " {class}{rank}");
     }
     let half = |seed: u64| {
         let mut hasher = DefaultHasher::new();
@@ -47,12 +40,6 @@ pub(super) fn digest(text: &str, now: Timestamp) -> u128 {
         u128::from(hasher.finish())
     };
     half(1) << 64 | half(2)
-}
-
-/// In milliseconds, if it is near.
-fn age(moment: Timestamp, now: Timestamp) -> Option<i128> {
-    let millis = now.duration_since(moment).as_millis();
-    (millis.abs() <= i128::from(EXACT) * 1000).then_some(millis)
 }
 
 /// The text before the next moment in it, the moment, and the text behind it.

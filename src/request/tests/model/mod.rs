@@ -6,9 +6,8 @@
 //! What must never happen is a property, and for each there is a guard without
 //! which it does happen.
 //!
-//! States are told apart by everything in them, with moments taken relative to the
-//! present: up to a few seconds exactly, beyond that by their order and by whether
-//! a deadline has passed.
+//! States are told apart by everything in them, with moments taken by their order and
+//! by which of the policy's bounds they are past.
 
 mod canon;
 mod checks;

@@ -44,6 +44,20 @@ pub(super) enum Move {
     Prunes,
 }
 
+impl Move {
+    /// It is one of what there may be only so many of.
+    fn disturbs(self) -> bool {
+        !matches!(
+            self,
+            Self::Ask
+                | Self::Turn(_, Fault::None)
+                | Self::Time
+                | Self::Approve(_)
+                | Self::Answer(..)
+        )
+    }
+}
+
 /// A model of the machine, with a guard taken away where a test wants that.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
@@ -53,6 +67,8 @@ pub(super) struct Machine {
     pub(super) two: bool,
     /// The effects of a step may fail, as one of the disturbances.
     pub(super) faults: bool,
+    /// The only disturbance there is, where a test wants one in particular.
+    pub(super) only: Option<Move>,
 }
 
 impl Model for Machine {
@@ -128,35 +144,29 @@ impl Model for Machine {
                 Move::Prunes,
             ]);
         }
+        if let Some(only) = self.only {
+            moves.retain(|other| !other.disturbs() || *other == only);
+        }
     }
 
     fn next_state(&self, last: &State, action: Move) -> Option<State> {
         let mut next = last.clone();
-        let mut disturbs = true;
+        let disturbs = action.disturbs();
         let happened = match action {
             Move::Ask => {
-                disturbs = false;
                 next.requests[1].asked = true;
                 true
             }
             Move::Turn(of, fault) => {
-                disturbs = fault != Fault::None;
                 next = last.turn(of, fault, self.missing)?;
                 true
             }
             Move::Time => {
-                disturbs = false;
                 next.pass();
                 true
             }
-            Move::Approve(of) => {
-                disturbs = false;
-                vote(&mut next, of, "olav", Verdict::Approve)
-            }
-            Move::Answer(of, answer) => {
-                disturbs = false;
-                answered(&mut next, of, "kari", answer)
-            }
+            Move::Approve(of) => vote(&mut next, of, "olav", Verdict::Approve),
+            Move::Answer(of, answer) => answered(&mut next, of, "kari", answer),
             Move::Waive(of, by) => answered(&mut next, of, by, Answer::Waive),
             Move::ApproveOwn(of) => {
                 let own = next.requests[of].spec.requester.id.clone();

@@ -350,6 +350,8 @@ impl State {
     pub(super) fn turn(&self, of: usize, fault: Fault, missing: Option<Guard>) -> Option<Self> {
         let step = self.step(of, missing);
         let mut next = self.clone();
+        // No two facts have the same moment.
+        next.now += SignedDuration::from_millis(1);
         match (step, fault) {
             (Step::Rest, _) => return None,
             (Step::Wait { why, .. }, Fault::None) => {
@@ -632,7 +634,7 @@ impl State {
 
     /// A second passes: Kubernetes, Argo CD and Velero do what they have to do.
     pub(super) fn pass(&mut self) {
-        self.now += SignedDuration::from_secs(1);
+        self.now += SignedDuration::from_secs(2);
         let hangs = self.hangs;
         self.objects.retain(|object| !object.terminating || hangs);
         if self.refreshing {
