@@ -61,6 +61,8 @@ pub(super) async fn act(
             Some(Fact::SafetyBackup(taken.run))
         }
         Effect::Delete(objects) => {
+            // Before the answers: what was asked and failed is listed anew soon enough.
+            context.asked(request, &objects).await;
             let deleted = clear::delete(kube, &objects).await?;
             facts.clearing.map(|clearing| {
                 Fact::ClearingProgress(

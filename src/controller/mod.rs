@@ -11,6 +11,7 @@ mod survey;
 
 pub use survey::{preview, restore_log};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,10 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::effects::cluster::Contents;
+use crate::effects::sweep::Sweep;
 use crate::effects::{self, Clients, velero};
+use crate::request::inventory::{LiveObject, Ownership};
 use crate::request::preflight::{self, Holdings};
 use crate::request::{
     BackupFact, Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names,
@@ -50,9 +54,51 @@ struct Context {
     /// What the backup of the last request that was verified holds: a Completed
     /// backup does not change, and its lists are large.
     holdings: Mutex<Option<Arc<Holdings>>>,
+    /// What is left of the namespaces that are being cleared, by the request's uid.
+    sweeps: Mutex<HashMap<String, Sweep>>,
 }
 
 impl Context {
+    /// What is left in the namespaces of a request whose clearing has begun, and
+    /// whether it was listed just now.
+    async fn swept(
+        &self,
+        request: &RestoreRequest,
+        facts: &RestoreStatus,
+        ownership: &Ownership,
+    ) -> anyhow::Result<(Contents, bool)> {
+        let (Some(checked), Some(clearing)) = (&facts.checked, &facts.clearing) else {
+            let namespaces = &request.spec.namespaces;
+            let contents = effects::cluster::contents(&self.clients.kube, namespaces).await?;
+            return Ok((contents, true));
+        };
+        let uid = uid(request);
+        let kept = self.sweeps.lock().await.remove(&uid);
+        let sweep = Sweep::look(
+            kept,
+            &self.clients.kube,
+            &request.spec.namespaces,
+            ownership,
+            &checked.inventory,
+            clearing.cutoff,
+            self.config.policy.batch,
+        )
+        .await?;
+        let (contents, listed) = (sweep.contents().clone(), sweep.is_new());
+        // Once nothing is left there is nothing to keep either.
+        if !contents.objects.is_empty() && facts.restore.is_none() {
+            self.sweeps.lock().await.insert(uid, sweep);
+        }
+        Ok((contents, listed))
+    }
+
+    /// These were asked to go.
+    async fn asked(&self, request: &RestoreRequest, objects: &[LiveObject]) {
+        if let Some(sweep) = self.sweeps.lock().await.get_mut(&uid(request)) {
+            sweep.asked(objects);
+        }
+    }
+
     /// What a backup holds, read once.
     async fn holdings(
         &self,
@@ -87,6 +133,7 @@ pub async fn run(
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
         holdings: Mutex::new(None),
+        sweeps: Mutex::new(HashMap::new()),
         config: Arc::clone(&config),
         clients,
     });

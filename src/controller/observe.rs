@@ -141,9 +141,13 @@ async fn clearing(
             survey: Some(survey),
         });
     }
-    let contents = cluster::contents(client, &request.spec.namespaces).await?;
-    // Quiet is read last, so that it is as fresh as can be when the batch goes out.
-    let found = argocd::find(client, &context.config.argocd, &request.spec.namespaces).await?;
+    let namespaces = &request.spec.namespaces;
+    let mut found = argocd::find(client, &context.config.argocd, namespaces).await?;
+    let (contents, listed) = context.swept(request, facts, &found.ownership).await?;
+    if listed {
+        // Quiet is read last, so that it is as fresh as can be when the batch goes out.
+        found = argocd::find(client, &context.config.argocd, namespaces).await?;
+    }
     Ok(Clearing {
         applications: found.applications,
         objects: contents.objects,

@@ -8,6 +8,7 @@ pub mod argocd;
 pub mod clear;
 pub mod cluster;
 pub mod github;
+pub mod sweep;
 pub mod velero;
 
 use std::time::Duration;

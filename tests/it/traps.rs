@@ -60,7 +60,7 @@ async fn refused(world: &World, refloat: &mut Refloat, line: &str) -> anyhow::Re
         .and_then(|status| status.ending)
         .map(|ending| ending.message)
         .unwrap_or_default();
-    refloat.until(&message).await?;
+    refloat.until("Refused.").await?;
     Ok(world.plain(&message))
 }
 
@@ -187,7 +187,7 @@ async fn a_commit_during_the_clearing_stops_it() -> anyhow::Result<()> {
 }
 
 fn extra(name: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  x: y\n")
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  title: extra\n")
 }
 
 /// Somebody else makes the pod first: Velero skips it, brings back no data of its

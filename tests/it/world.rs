@@ -1,7 +1,7 @@
 //! The harbour as the tests use it: with Refloat's definitions installed, and
 //! with what a restore must leave behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -25,6 +25,8 @@ pub struct World {
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
     /// All tenants' namespaces before anything was asked for.
     at_first: Picture,
+    /// Namespaces that the test itself has changed, by their names here.
+    changed: Mutex<Vec<String>>,
 }
 
 /// A test that fails must not leave anything on an API server that others use.
@@ -72,6 +74,7 @@ impl World {
             suffix,
             alone,
             at_first,
+            changed: Mutex::default(),
         };
         until(|| async { Ok(world.requests().list(&ListParams::default()).await.is_ok()) }).await?;
         Ok(world)
@@ -101,6 +104,10 @@ impl World {
     }
 
     pub async fn break_tenant(&self, namespace: &str) -> anyhow::Result<()> {
+        self.changed
+            .lock()
+            .expect("no panic holds it")
+            .push(self.here(namespace));
         self.harbour
             .platform
             .break_tenant(&self.here(namespace))
@@ -115,6 +122,7 @@ impl World {
             .await?
             .into_iter()
             .flat_map(|request| request.spec.namespaces)
+            .chain(self.changed.lock().expect("no panic holds it").clone())
             .collect();
         let later = self.harbour.platform.snapshot().await?;
         let of_others: Vec<String> = self

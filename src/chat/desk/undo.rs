@@ -138,6 +138,27 @@ mod tests {
             });
         }
         lines.push(say(&waived, "anna"));
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @"
+        Checking: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is being checked. To call it off, say `restore withdraw poseidon1-7k2p9`.
+        AwaitingApproval: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is waiting for approval. To call it off, say `restore withdraw poseidon1-7k2p9`.
+        Pausing: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is turning self-heal off. To call it off, say `restore withdraw poseidon1-7k2p9`.
+        Settling: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is waiting for Argo CD to be quiet. To call it off, say `restore withdraw poseidon1-7k2p9`.
+        Protecting: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is taking a safety backup. To call it off, say `restore withdraw poseidon1-7k2p9`.
+        Clearing: `poseidon1-7k2p9` is clearing the namespaces: wait until it has ended or is stuck, then undo it.
+        Restoring: `poseidon1-7k2p9` is restoring: wait until it has ended or is stuck, then undo it.
+        Verifying: `poseidon1-7k2p9` is verifying what was restored: wait until it has ended or is stuck, then undo it.
+        Resuming: refloat-1234567890-safety-1 by Anna
+        Done: refloat-1234567890-safety-1 by Anna
+        Refused: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is refused.
+        Denied: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is denied.
+        Withdrawn: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is withdrawn.
+        Expired: There is nothing to undo about `poseidon1-7k2p9`: nothing was deleted. It is expired.
+        ResumedAsIs: refloat-1234567890-safety-1 by Anna
+        Stuck: refloat-1234567890-safety-1 by Anna, ending it first
+        ravi: refloat-1234567890-safety-1 by Ravi
+        bert: `poseidon1-7k2p9` is not yours to steer: only Anna, who asked for it, or a reviewer can. Reviewers are Ravi and Olga.
+        mallory: I do not know you here: the configuration has no entry for your account `mallory` of the chat `console`. Ask the platform team to add it.
+        `poseidon1-7k2p9` has no safety backup to go back to: Ravi waived it.
+        ");
     }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::Message;
 use super::card::{comparison, from, inventory, source, via, what};
-use super::harmless::{code, cut, harmless, length, link, plain};
+use super::harmless::{code, cut, harmless, length, link};
 use super::render::View;
 use super::words::{between, bytes, put, sentence};
 use crate::request::Phase;
@@ -103,23 +103,20 @@ fn held_against(checked: &Checked, compared: &Comparison, said: &mut Said) {
     let mut table = String::new();
     let mut shown = 0;
     for row in &compared.rows {
-        let row = plain(row, 200);
+        let row = format!("\n- {}", code(row));
         if length(&text) + length(&table) + length(&row) > MOST {
             break;
         }
         table.push_str(&row);
-        table.push('\n');
         shown += 1;
     }
     let total = i64::try_from(compared.rows.len()).unwrap_or(i64::MAX) + compared.left_out;
-    if shown > 0 {
-        put(&mut text, format_args!("\n```\n{table}```"));
-    }
+    text.push_str(&table);
     if total > shown {
         put(
             &mut text,
             format_args!(
-                "{} more; `restore preview` shows them all.",
+                "\n- {} more; `restore preview` shows them all",
                 count(total - shown, "line")
             ),
         );

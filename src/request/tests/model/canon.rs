@@ -26,8 +26,7 @@ pub(super) fn digest(text: &str, now: Timestamp) -> u128 {
         let seconds = now.duration_since(moment).as_secs();
         let class = match seconds {
             ..0 => 'p',
-            0 => 'n',
-            1..LATE => 'f',
+            0..LATE => 'f',
             _ => 'L',
         };
         let rank = order.iter().position(|other| *other == moment).unwrap_or(0);

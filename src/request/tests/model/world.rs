@@ -350,8 +350,9 @@ impl State {
     pub(super) fn turn(&self, of: usize, fault: Fault, missing: Option<Guard>) -> Option<Self> {
         let step = self.step(of, missing);
         let mut next = self.clone();
-        // No two facts have the same moment.
-        next.now += SignedDuration::from_millis(1);
+        // No two facts have the same moment, and what has to be a second old is so at
+        // the next turn: short waits only order things.
+        next.now += SignedDuration::from_secs(2);
         match (step, fault) {
             (Step::Rest, _) => return None,
             (Step::Wait { why, .. }, Fault::None) => {
