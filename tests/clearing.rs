@@ -25,22 +25,19 @@ pub async fn measure() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("kubeconfig");
     let stop = tokio_util::sync::CancellationToken::new();
-    let (kubeconfig, client) = match crate::refloat::external() {
-        Some(path) => {
-            println!("on the API server of {}", path.display());
-            let client = harbour::client_of(&path).await?;
-            (path, client)
-        }
-        None => {
-            println!("on the harbour's API server");
-            let server = kubernetes::Server::start(kubernetes::Options {
-                stop: stop.clone(),
-                ..kubernetes::Options::default()
-            })
-            .await?;
-            std::fs::write(&path, server.kubeconfig("measure"))?;
-            (path, server.client("measure"))
-        }
+    let (kubeconfig, client) = if let Some(path) = crate::refloat::external() {
+        println!("on the API server of {}", path.display());
+        let client = harbour::client_of(&path).await?;
+        (path, client)
+    } else {
+        println!("on the harbour's API server");
+        let server = kubernetes::Server::start(kubernetes::Options {
+            stop: stop.clone(),
+            ..kubernetes::Options::default()
+        })
+        .await?;
+        std::fs::write(&path, server.kubeconfig("measure"))?;
+        (path, server.client("measure"))
     };
     for number in [1000, 10_000] {
         let began = filled(&client, "measure-collection", number).await?;

@@ -184,30 +184,31 @@ async fn restoring(
             });
             view.undiscovered = contents.undiscovered;
         }
-        None => {}
-        Some(run) if velero::has_ended(&run.phase) => {
-            if run.warnings > 0 || run.errors > 0 {
-                match velero::results::results(client, order, round(request)).await {
-                    Ok(results) => {
-                        view.failures.extend(results.errors.iter().cloned());
-                        view.results = Some(results);
-                    }
-                    // Why it failed is worth knowing, but not worth waiting for.
-                    Err(error) => view
-                        .failures
-                        .push(format!("its results could not be read ({error:#})")),
+        Some(run) if velero::has_ended(&run.phase) && (run.warnings > 0 || run.errors > 0) => {
+            match velero::results::results(client, order, round(request)).await {
+                Ok(results) => {
+                    view.failures.extend(results.errors.iter().cloned());
+                    view.results = Some(results);
                 }
+                // Why it failed is worth knowing, but not worth waiting for.
+                Err(error) => view
+                    .failures
+                    .push(format!("its results could not be read ({error:#})")),
             }
         }
         // Velero works: nobody else may.
-        Some(run) if run.started_at.is_some() && facts.disturbed.is_none() => {
+        Some(run)
+            if !velero::has_ended(&run.phase)
+                && run.started_at.is_some()
+                && facts.disturbed.is_none() =>
+        {
             let found = argocd::find(client, &context.config.argocd, namespaces).await?;
             let workloads = cluster::workloads(client, namespaces).await?;
             let brought = brought_by(order.uid, facts, round(request) + 1);
             view.foreign = foreign(&workloads, &found.ownership, &brought);
             view.applications = found.applications;
         }
-        Some(_) => {}
+        None | Some(_) => {}
     }
     Ok(view)
 }

@@ -344,15 +344,15 @@ fn chosen(status: &mut RestoreStatus, mut choice: Choice, now: Timestamp) {
             Action::Retry,
             Reason::RestoreFailed | Reason::RestorePartiallyFailed | Reason::RestoreVanished,
         ) => status.earlier_restores.extend(status.restore.take()),
-        (
+        // What a waiver allows is recorded by its fact; see [`Fact::Waived`].
+        (Action::Waive, _)
+        | (
             Action::Retry,
             Reason::ClearingBlocked
             | Reason::RestoreStalled
             | Reason::VerificationFailed
             | Reason::ResumeBlocked,
         ) => {}
-        // What it allows is recorded by the fact itself; see [`Fact::Waived`].
-        (Action::Waive, _) => {}
         (Action::ResumeAsIs, _) => {
             status.ending.get_or_insert(Ending {
                 at: now,

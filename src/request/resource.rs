@@ -99,6 +99,7 @@ pub struct RestoreRequestSpec {
 impl RestoreRequestSpec {
     /// The same request for exactly this backup: "yesterday" may be another day by
     /// now, and a newer backup is no reason to ask again.
+    #[must_use]
     pub fn pinned_to(&self, backup: &str) -> Self {
         let mut spec = self.clone();
         spec.source = Source {

@@ -349,10 +349,8 @@ mod tests {
         [poseidon1-7k2p9] 08:00:02 - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
         [poseidon1-7k2p9] 08:00:02 - is lost for good: 1 `ConfigMap`
         [poseidon1-7k2p9] 08:00:02 - returns from the past: 2 `Secret`
-        [poseidon1-7k2p9] 08:00:02 ```
-        [poseidon1-7k2p9] 08:00:02 lost for good ConfigMap poseidon1-dev/left-over
-        [poseidon1-7k2p9] 08:00:02 returns from the past Secret poseidon1-dev/old
-        [poseidon1-7k2p9] 08:00:02 ```
+        [poseidon1-7k2p9] 08:00:02 - `lost for good ConfigMap poseidon1-dev/left-over`
+        [poseidon1-7k2p9] 08:00:02 - `returns from the past Secret poseidon1-dev/old`
         [poseidon1-7k2p9] 08:00:03 Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
         [poseidon1-7k2p9] 08:00:03 Reviewers: please approve or deny. Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
         [poseidon1-7k2p9] 08:00:40 Approved by Ravi in chat.

@@ -393,10 +393,8 @@ fn a_restore_that_went_well_tells_its_story() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:03 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
     00:40 approved-1795507240000: Approved by Ravi in chat.
@@ -449,10 +447,8 @@ fn restores_that_end_early_tell_why() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:03 ask-039b9f8a (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it. A review on the pull request that approves it counts as well.
 
@@ -472,10 +468,8 @@ fn restores_that_end_early_tell_why() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:30 ended-1795507230000: **Denied.** Ravi denied it: too late in the day. Nothing was deleted.
 
@@ -491,10 +485,8 @@ fn restores_that_end_early_tell_why() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:30 ended-1795507230000: **Withdrawn.** Anna withdrew the request. Nothing was deleted.
 
@@ -510,10 +502,8 @@ fn restores_that_end_early_tell_why() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:30 ended-1795507230000: **Expired.** Nobody approved it in time. Nothing was deleted.
 
@@ -529,10 +519,8 @@ fn restores_that_end_early_tell_why() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:03 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
     00:40 approved-1795507240000: Approved by Ravi in chat.
@@ -595,10 +583,8 @@ fn what_goes_wrong_on_the_way_is_told() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:20 reminder-approval-1: Reminder: the restore `poseidon1-7k2p9` still waits for a reviewer's approval.
     00:35 voided-1795507235000: **What was approved no longer holds.** What would be deleted has changed since it was approved: ConfigMap 3 before, 4 now. It needs a new approval.
@@ -666,10 +652,8 @@ fn an_order_that_needs_no_change_and_a_resume_that_needs_approval() {
     - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
     - is lost for good: 1 `ConfigMap`
     - returns from the past: 2 `Secret`
-    ```
-    lost for good ConfigMap poseidon1-dev/left-over
-    returns from the past Secret poseidon1-dev/old
-    ```
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-not-needed: Self-heal is off in the tenant's order already, so that no pull request is needed.
     00:03 ask-6677aa33 (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:6677aa33`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
 

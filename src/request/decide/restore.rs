@@ -188,9 +188,7 @@ impl Pass<'_> {
 
     /// What somebody else does in the namespaces while Velero restores (S4).
     fn disturbance(&self, view: &Restoring) -> Option<String> {
-        if view.restore.is_none() {
-            return None;
-        }
+        view.restore.as_ref()?;
         let unquiet = self.still_quiet(&view.applications).err();
         let foreign = (!view.foreign.is_empty())
             .then(|| format!("these were made by somebody else: {}", some(&view.foreign)));

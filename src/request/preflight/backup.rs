@@ -65,10 +65,9 @@ pub(super) fn choose<'a>(
     let wanted_at = day.as_ref().and_then(|day| middle_of(day, today, terms));
     let nearest = match wanted_at {
         Some(wanted) => good().min_by_key(|backup| {
-            backup
-                .started_at
-                .map(|at| at.duration_since(wanted).abs())
-                .unwrap_or(jiff::SignedDuration::MAX)
+            backup.started_at.map_or(jiff::SignedDuration::MAX, |at| {
+                at.duration_since(wanted).abs()
+            })
         }),
         None => good().max_by_key(by_start),
     };

@@ -92,7 +92,7 @@ fn what_passes_is_told() {
             .find(|result| result.check == Check::Applications)
             .unwrap()
             .in_words(),
-        @""
+        @"applications: note: the order reaches 1 Application; openshift-gitops/own still heals, and the order does not reach it: turn selfHeal off in the manifest of the Application openshift-gitops/own (it deploys https://git.example.com/poseidon/deployments.git dev/web)"
     );
 }
 
