@@ -61,6 +61,10 @@ pub(super) async fn act(
             Some(Fact::SafetyBackup(taken.run))
         }
         Effect::Delete(objects) => {
+            context
+                .rights
+                .give(&request.name_any(), &request.spec.namespaces)
+                .await?;
             // Before the answers: what was asked and failed is listed anew soon enough.
             context.asked(request, &objects).await;
             let deleted = clear::delete(kube, &objects).await?;

@@ -10,7 +10,7 @@ use crate::effects::github::Found;
 use crate::effects::{Clients, argocd, cluster, velero};
 use crate::request::inventory::table;
 use crate::request::preflight::{self, Other, Preview, Survey, Terms, wanted};
-use crate::request::{RestoreRequest, RestoreRequestSpec};
+use crate::request::{RestoreRequest, RestoreRequestSpec, short_uid};
 
 /// What a request would do, if it were made now. Touches nothing but for asking
 /// Velero for the lists of the backup.
@@ -22,11 +22,8 @@ pub async fn preview(
     let mut request = RestoreRequest::new("preview", spec.clone());
     let now = Timestamp::now();
     // Its own name for what is asked of Velero, the same for the same question.
-    request.metadata.uid = Some(format!(
-        "preview-{}-{}",
-        spec.tenant,
-        spec.namespaces.join("-")
-    ));
+    let asked = format!("{}/{}", spec.tenant, spec.namespaces.join("/"));
+    request.metadata.uid = Some(format!("preview-{}", short_uid(&asked)));
     request.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
     let survey = survey(config, clients, &request, &spec).await?;

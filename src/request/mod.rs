@@ -19,7 +19,7 @@ pub mod resource;
 pub mod summary;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decide::{Effect, Policy, Step, Subject, decide};
 pub use facts::{Fact, LookFor, Which, apply};

@@ -10,6 +10,7 @@ mod complete;
 mod find;
 mod preview;
 mod request;
+mod schedule;
 mod undo;
 mod vote;
 mod waive;
@@ -19,6 +20,7 @@ mod write;
 pub use choose::{Chosen, choose};
 pub use preview::{LogLookup, PreviewLookup};
 pub use request::{admit, name};
+pub use schedule::{Asked, admit as admit_schedule};
 pub use undo::{Undo, undo};
 pub use vote::{Cast, vote};
 pub use waive::{Consented, consent, waive};
@@ -41,6 +43,7 @@ use super::{Attachment, Chat, Incoming, RenderContext};
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
+use crate::schedule_times::VeleroVersion;
 
 /// Reads the order of a tenant; `None` if there is none.
 pub type OrderLookup =
@@ -60,6 +63,8 @@ pub struct Desk {
     pub lookup: OrderLookup,
     pub previews: PreviewLookup,
     pub logs: LogLookup,
+    /// The version of Velero's server, if it is configured.
+    pub velero_version: Option<VeleroVersion>,
     pub context: RenderContext,
 }
 
@@ -210,6 +215,7 @@ impl Desk {
                 return self.log(incoming, target.request).await;
             }
             Command::Restore(restore) => self.restore(incoming, restore).await,
+            Command::Schedule(schedule) => self.schedule(incoming, schedule).await,
             Command::Approve { request, digest } => {
                 let digest = digest.as_ref().map(refloat_commands::Digest::as_str);
                 self.vote(incoming, request, Verdict::Approve, digest, None)
@@ -232,9 +238,9 @@ impl Desk {
             }
             Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
             // None of these is available; the grammar has said so above.
-            Command::Refloat(Refloat::Pause { .. })
-            | Command::Schedule(_)
-            | Command::Backups(_) => refused("That is not available yet."),
+            Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
+                refused("That is not available yet.")
+            }
         };
         words.map(Reply::from)
     }

@@ -34,6 +34,8 @@ pub(crate) enum File {
     VolumeInfos,
     /// The objects of a backup themselves, as a tar archive.
     Contents,
+    /// Warnings and errors of a backup.
+    BackupResults,
     /// Warnings and errors of a Restore.
     RestoreResults,
     RestoreLog,
@@ -46,6 +48,7 @@ impl File {
             Self::ResourceList => "BackupResourceList",
             Self::VolumeInfos => "BackupVolumeInfos",
             Self::Contents => "BackupContents",
+            Self::BackupResults => "BackupResults",
             Self::RestoreResults => "RestoreResults",
             Self::RestoreLog => "RestoreLog",
         }
@@ -56,7 +59,7 @@ impl File {
             Self::ResourceList => "the list of its objects",
             Self::VolumeInfos => "the list of its volumes",
             Self::Contents => "its contents",
-            Self::RestoreResults => "its results",
+            Self::BackupResults | Self::RestoreResults => "its results",
             Self::RestoreLog => "its log",
         }
     }

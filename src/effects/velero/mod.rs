@@ -117,10 +117,14 @@ pub async fn node_agent(
 ) -> anyhow::Result<Option<NodeAgent>> {
     let sets: kube::Api<k8s_openapi::api::apps::v1::DaemonSet> =
         kube::Api::namespaced(client.clone(), namespace);
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
     let set = sets
-        .get_opt(name)
+        .list(&named)
         .await
-        .with_context(|| format!("read the DaemonSet {name}"))?;
+        .with_context(|| format!("look for the DaemonSet {name}"))?
+        .items
+        .into_iter()
+        .find(|set| set.metadata.name.as_deref() == Some(name));
     Ok(set.map(|set| {
         set.status
             .map_or_else(NodeAgent::default, |status| NodeAgent {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::super::json;
 use super::Order;
 use super::files::{self, File};
-use crate::request::names;
 use crate::request::observed::Results;
+use crate::request::{names, short_uid};
 
 /// More than these help nobody who reads a thread.
 const MOST: usize = 10;
@@ -36,6 +36,25 @@ fn read(text: &str) -> anyhow::Result<Results> {
 /// What was kept exists, and so Velero skips it: that is how it should be.
 fn is_harmless(warning: &str) -> bool {
     warning.contains("already exists")
+}
+
+/// The errors of a Backup in Velero's words, the first few of them.
+pub async fn of_backup(
+    client: &Client,
+    namespace: &str,
+    backup: &str,
+) -> anyhow::Result<Vec<String>> {
+    // The same for the same backup: what is asked of Velero belongs to the backup, and
+    // to no request.
+    let uid = format!("results-{}", short_uid(backup));
+    let order = Order {
+        namespace,
+        request: "results",
+        uid: &uid,
+        namespaces: &[],
+    };
+    let text = files::text(client, &order, File::BackupResults, backup).await?;
+    Ok(read(&text)?.errors)
 }
 
 fn messages(results: &Value, of: &str) -> Vec<String> {

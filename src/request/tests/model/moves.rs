@@ -105,7 +105,8 @@ impl Model for Machine {
             if phase == Phase::AwaitingApproval && status.pause.is_some() {
                 moves.push(Move::Approve(of));
             }
-            if phase == Phase::Stuck {
+            // Else people could answer for ever.
+            if phase == Phase::Stuck && status.choices.len() < 2 {
                 moves.push(Move::Answer(of, Answer::Retry));
                 moves.push(Move::Answer(of, Answer::ResumeAsIs));
             }
