@@ -41,12 +41,9 @@ pub async fn run<C: Chat>(
         read_at: None,
     };
     let every = policy.every.unsigned_abs();
-    loop {
-        let looked = tokio::select! {
-            () = stop.cancelled() => return,
-            looked = teller.look() => looked,
-        };
-        if let Err(error) = looked {
+    while !stop.is_cancelled() {
+        // Not cut short by a stop: what was said is to be written down.
+        if let Err(error) = teller.look().await {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "people could not be told of everything; it is tried again"
