@@ -151,15 +151,53 @@ fn from_the_order_to_the_first_backup() {
             Fact::Approved(approved(20)),
             Fact::PullMerged(Some("merge".to_owned())),
             applied(Some("uid")),
-            Fact::BadRun("the backup x ended Failed (no space left)".to_owned()),
+            Fact::BadRun("the backup x ended Failed: no space left".to_owned()),
             confirmed(),
         ]
     };
     let done = after(add(), facts());
-    insta::assert_snapshot!(messages(&done), @"");
-    insta::assert_snapshot!(card(&done), @"");
+    insta::assert_snapshot!(messages(&done), @r#"
+    08:00:00 requested: Anna asks to add the backup schedule `nightly` to the tenant `poseidon1`.
+    08:00:01 checked-1795507201000: Checked.
+    - to be: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    08:00:11 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request #7, then say `approve poseidon1-7k2p9m digest:d`, or `deny request:poseidon1-7k2p9m reason:"..."`. Whoever asked for it cannot approve it. A review on the pull request that approves it counts as well, and so does a merge by the repository's own rules.
+    08:00:20 approved-1795507220000: Approved by Ravi in chat.
+    08:00:31 merged: Pull request #7 was merged. Argo CD is asked to look.
+    08:00:41 applied-1795507241000: Velero has the Schedule `poseidon1-nightly` as ordered, and it is enabled. Its next run is at 2026-11-25 03:30 UTC.
+    08:00:51 bad-run-1795507251000: **A run was no good**: the backup x ended Failed: no space left. The next one is waited for.
+    08:01:01 confirmed: **Done.** Confirmed by its first good backup: `poseidon1-nightly-20261125033000` of 2026-11-25 03:30 UTC, kept until 2026-12-23 03:30 UTC.
+    "#);
+    insta::assert_snapshot!(card(&done), @"
+    **Backup schedule `nightly` of `poseidon1` (`poseidon1-7k2p9m`)**
+    Done: in the order, in Velero, and confirmed by a good backup.
+    **What**: add the backup schedule `nightly` to the tenant `poseidon1`
+    **In words**: every day at 03:30
+    **After**: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    **Covers**: `poseidon1-dev` and `poseidon1-test`
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Pull request**: #7, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Velero Schedule**: `poseidon1-nightly`, enabled
+    **First good backup**: `poseidon1-nightly-20261125033000` of 2026-11-25 03:30 UTC, kept until 2026-12-23 03:30 UTC
+    ");
     let waiting = after(add(), facts().into_iter().take(2).collect());
-    insta::assert_snapshot!(card(&waiting), @"");
+    insta::assert_snapshot!(card(&waiting), @"
+    **Backup schedule `nightly` of `poseidon1` (`poseidon1-7k2p9m`)**
+    Waiting for a reviewer's approval of exactly this (digest `f4b1200e`), or for the repository to merge it.
+    **What**: add the backup schedule `nightly` to the tenant `poseidon1`
+    **In words**: every day at 03:30
+    **After**: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    **Next runs**:
+    - 2026-11-25 03:30 UTC
+    - 2026-11-26 03:30 UTC
+    - 2026-11-27 03:30 UTC
+    **Covers**: `poseidon1-dev` and `poseidon1-test`
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Checks passed**: there is no schedule nightly yet
+    **Pull request**: #7, open: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Next**: once approved or merged: Argo CD applies it, and Velero runs it
+    ");
     // Merged by nobody that Refloat asked.
     let mut facts = facts();
     facts.remove(2);
@@ -178,8 +216,27 @@ fn a_removal_says_what_stays() {
             applied(None),
         ],
     );
-    insta::assert_snapshot!(messages(&request), @"");
-    insta::assert_snapshot!(card(&request), @"");
+    insta::assert_snapshot!(messages(&request), @"
+    08:00:00 requested: Anna asks to remove the backup schedule `nightly` of the tenant `poseidon1`.
+    08:00:01 checked-1795507201000: Checked.
+    - now: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    - to be: gone; its backups stay until they expire
+    08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    08:00:21 merged: Pull request #7 was merged by the repository's own rules. Argo CD is asked to look.
+    08:00:31 applied-1795507231000: Velero has the Schedule `poseidon1-nightly` no more. Its backups stay: 5 backups, the last until 2026-12-20 03:30 UTC.
+    08:00:31 done: **Done.** The backup schedule `nightly` of the tenant `poseidon1` is removed.
+    ");
+    insta::assert_snapshot!(card(&request), @"
+    **Backup schedule `nightly` of `poseidon1` (`poseidon1-7k2p9m`)**
+    Done: out of the order, and out of Velero.
+    **What**: remove the backup schedule `nightly` of the tenant `poseidon1`
+    **Before**: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    **Covers**: `poseidon1-dev` and `poseidon1-test`
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Pull request**: #7, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Velero Schedule**: `poseidon1-nightly`, gone
+    **Backups that stay**: 5 backups, the last until 2026-12-20 03:30 UTC
+    ");
 }
 
 #[test]
@@ -224,7 +281,35 @@ fn what_is_void_or_stuck_or_ended() {
         let request = after(add(), facts);
         put(&mut text, format_args!("{}\n", messages(&request)));
     }
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    08:00:00 requested: Anna asks to add the backup schedule `nightly` to the tenant `poseidon1`.
+    08:00:01 checked-1795507201000: Checked.
+    - to be: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    08:00:21 voided-1795507221000: **What was approved no longer holds.** The order was changed meanwhile. It needs a new approval.
+    08:00:21 ask-f4b1200e (ask): **Reviewers: please approve or deny again.** Read the card and the pull request #7, then say `approve poseidon1-7k2p9m digest:f4b1200e`, or `deny request:poseidon1-7k2p9m reason:"..."`. Whoever asked for it cannot approve it. A review on the pull request that approves it counts as well, and so does a merge by the repository's own rules.
+    08:00:31 reminder-1 (ask): Reminder: `poseidon1-7k2p9m` still waits for a reviewer's approval, since 31 s.
+
+    08:00:00 requested: Anna asks to add the backup schedule `nightly` to the tenant `poseidon1`.
+    08:00:01 checked-1795507201000: Checked.
+    - to be: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    08:00:21 merged: Pull request #7 was merged by the repository's own rules. Argo CD is asked to look.
+    08:00:31 stuck-1795507231000: **Stuck.** Argo CD does not look.
+    - `schedule retry poseidon1-7k2p9m`: it is looked at once more, and waited for anew.
+    - `schedule leave poseidon1-7k2p9m`: it ends with things as they are.
+
+    08:00:00 requested: Anna asks to add the backup schedule `nightly` to the tenant `poseidon1`.
+    08:00:01 checked-1795507201000: Checked.
+    - to be: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
+    08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    08:00:21 merged: Pull request #7 was merged by the repository's own rules. Argo CD is asked to look.
+    08:00:41 choice-1795507231000: Anna chose to end it as things are (`schedule leave`).
+    08:00:41 ended-1795507241000: **Failed.** Anna chose to leave it as it is.
+
+    08:00:00 requested: Anna asks to add the backup schedule `nightly` to the tenant `poseidon1`.
+    08:00:01 ended-1795507201000: **Refused.** There is no tenant. Nothing was changed.
+    "#);
 }
 
 /// Whatever people or the cluster wrote mentions nobody and marks nothing up, and a
@@ -259,7 +344,7 @@ fn hostile_texts_do_nothing() {
         .chain([&card])
     {
         assert!(text.chars().count() <= Card::MOST);
-        for bad in ["@everyone", "<@1>", "](http", "\u{202e}"] {
+        for bad in ["@everyone", "<@1>", "[a](", "**x**", "\u{202e}"] {
             assert!(!text.contains(bad), "{bad} in {text}");
         }
     }

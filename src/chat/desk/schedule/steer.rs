@@ -446,6 +446,20 @@ mod tests {
             say(&request("anna", vec![checked()]), "ravi", Approve, None),
             say(&request("anna", merged), "ravi", Approve, None),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @"
+        Approve by Ravi
+        Deny by Ravi
+        Approve by Ravi
+        `poseidon1-7k2p9m` has changed meanwhile: `ffffff` is not what it is now (`a8901e7e`). Read its card again, then say `approve poseidon1-7k2p9m digest:a8901e7e`.
+        You may not approve `poseidon1-7k2p9m`: you are not a reviewer. Reviewers are Ravi and Olga.
+        I do not know you here: the configuration has no entry for your account `mallory` of the chat `console`. Ask the platform team to add it.
+        You asked for `poseidon1-7k2p9m` yourself, so that another reviewer has to approve it. Reviewers are Ravi and Olga.
+        You asked for `poseidon1-7k2p9m` yourself: to call it off, say `schedule withdraw poseidon1-7k2p9m`.
+        already: You have approved exactly this of `poseidon1-7k2p9m` already; nothing is changed.
+        Approve by Ravi
+        `poseidon1-7k2p9m` is still being checked: wait until its thread asks for approval.
+        The pull request of `poseidon1-7k2p9m` is being opened, and an approval is bound to it: wait until the thread asks for approval.
+        `poseidon1-7k2p9m` does not wait for approval: it is being applied by Argo CD. See `schedule status poseidon1-7k2p9m`.
+        ");
     }
 }
