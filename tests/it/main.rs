@@ -17,6 +17,7 @@ mod notify_kills;
 mod refloat;
 mod refusals;
 mod restore;
+mod rights;
 mod schedule_kills;
 mod schedule_orders;
 mod schedule_refusals;
