@@ -29,10 +29,22 @@ pub async fn run<C: Chat>(
     chat: Arc<C>,
     stop: CancellationToken,
 ) {
+    run_by(Timestamp::now, config, clients, chat, stop).await;
+}
+
+/// As [`run`], by a clock of its own: that by which the backups were made.
+pub async fn run_by<C: Chat>(
+    clock: impl Fn() -> Timestamp + Send + Sync,
+    config: Arc<Config>,
+    clients: Clients,
+    chat: Arc<C>,
+    stop: CancellationToken,
+) {
     let Some(policy) = &config.notifications else {
         return;
     };
     let mut teller = Teller {
+        clock: &clock,
         config: &config,
         policy,
         clients: &clients,
@@ -57,6 +69,7 @@ pub async fn run<C: Chat>(
 }
 
 struct Teller<'a, C> {
+    clock: &'a (dyn Fn() -> Timestamp + Send + Sync),
     config: &'a Config,
     policy: &'a Policy,
     clients: &'a Clients,
@@ -77,7 +90,7 @@ impl<C: Chat> Teller<'_, C> {
         let tenant_of = |namespaces: &[String]| self.tenant_of(namespaces);
         let known = |key: &str| told.concerns.contains_key(key);
         let facts: Facts = notes::observe(kube, self.config, &tenant_of, &known).await?;
-        let now = Timestamp::now();
+        let now = (self.clock)();
         let began = told.began.unwrap_or(now);
         let found = concerns(&facts, self.policy, began, now);
         let mut after = next(&told, &found, self.policy, |line| harmless(line, LINE), now);

@@ -19,18 +19,18 @@ use crate::world::World;
 
 /// A chat service that outlives Refloat, and knows what was posted by its id.
 #[derive(Default)]
-struct Service {
+pub struct Service {
     posts: Mutex<BTreeMap<String, Post>>,
 }
 
 impl Service {
-    fn texts(&self) -> Vec<String> {
+    pub fn texts(&self) -> Vec<String> {
         let posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
         posts.values().map(|post| post.text.clone()).collect()
     }
 }
 
-struct Adapter(Arc<Service>);
+pub struct Adapter(pub Arc<Service>);
 
 impl Chat for Adapter {
     async fn receive(&self) -> Option<Incoming> {

@@ -246,7 +246,13 @@ async fn what_is_asked_for_past_the_chat_is_refused_too() -> anyhow::Result<()> 
         let message = ending.map(|ending| ending.message).unwrap_or_default();
         sentences.push(world.plain(&message));
     }
-    assert_snapshot!(sentences.join("\n"), @"");
+    assert_snapshot!(sentences.join("\n"), @r#"
+    `0 1 * * 7` is no schedule: day of week `7`: 7 is above the highest, 6; write for example "0 1 * * *" or @daily.
+    `7d` is no duration as an order takes it: Go knows no days and no weeks. Write it as Go does, such as 168h0m0s.
+    `Not a name` is no name: only a-z, 0-9 and `-` are allowed, as in `daily`.
+    You may not order schedules for the tenant triton2. You may order schedules for poseidon1.
+    You may not order schedules for the tenant poseidon1. There is no tenant that you may order schedules for; ask the platform's reviewers for the right.
+    "#);
     // What it asks for cannot be changed afterwards.
     let other = serde_json::json!({ "spec": { "change": { "name": "other" } } });
     let changed = world
