@@ -71,13 +71,24 @@ pub fn apply(status: &mut ScheduleStatus, fact: Fact, now: Timestamp) {
             });
         }
         Fact::PullOpened(opened) => {
-            let moved = status
-                .pull
-                .as_ref()
-                .and_then(|pull| pull.opened.as_ref())
-                .is_some_and(|before| before.head_sha != opened.head_sha);
-            if moved {
+            if let Some(pull) = &status.pull
+                && let Some(before) = &pull.opened
+                && before.head_sha != opened.head_sha
+            {
                 status.approved = None;
+                // Whoever approved before that was counted has to know why it is none.
+                let told = status
+                    .voided
+                    .as_ref()
+                    .is_some_and(|note| note.at >= pull.at);
+                if !told {
+                    status.voided = Some(Note {
+                        at: now,
+                        message: "The order was changed meanwhile, and the edit was made anew on \
+                                  what it reads now."
+                            .to_owned(),
+                    });
+                }
             }
             status.pull = Some(PullRequest {
                 at: now,
@@ -171,7 +182,8 @@ fn chosen(status: &mut ScheduleStatus, mut choice: Choice, now: Timestamp) {
     match choice.action {
         // Argo CD looks again, and every deadline begins anew.
         request::Action::Retry => status.refreshed.clear(),
-        request::Action::ResumeAsIs => {
+        // Nobody can say the latter of a schedule: it has no safety backup.
+        request::Action::ResumeAsIs | request::Action::Waive => {
             status.ending.get_or_insert(Ending {
                 at: now,
                 outcome: Outcome::Failed,

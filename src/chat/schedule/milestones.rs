@@ -98,7 +98,7 @@ fn approval(view: &View<'_>, said: &mut Said) {
             moment("voided", voided.at),
             voided.at,
             format!(
-                "**What was approved no longer holds.** {} It needs a new approval.",
+                "**What is to be approved has changed.** {} It needs a new approval.",
                 sentence(&harmless(&voided.message, 800))
             ),
         );
@@ -272,7 +272,8 @@ fn by_people(view: &View<'_>, said: &mut Said) {
                 harmless(&choice.by.name, 100),
                 match choice.action {
                     request::Action::Retry => "go on (`schedule retry`)",
-                    request::Action::ResumeAsIs => "end it as things are (`schedule leave`)",
+                    request::Action::ResumeAsIs | request::Action::Waive =>
+                        "end it as things are (`schedule leave`)",
                 }
             ),
         );
