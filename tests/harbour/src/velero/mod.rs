@@ -25,6 +25,7 @@
 //! restart waits for. So a write of the old life cannot land in the new one.
 
 mod backup;
+mod clock;
 mod collect;
 mod cron;
 mod download;
@@ -57,6 +58,7 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use clock::Clock;
 pub use faults::{Ending, Faults};
 pub use seed::{BackupSeed, SeedSchedule};
 
@@ -85,6 +87,8 @@ pub struct Options {
     /// How often expired backups are collected.
     pub gc_interval: Duration,
     pub faults: Faults,
+    /// The clock that schedules and backups go by.
+    pub clock: Clock,
     pub stop: CancellationToken,
 }
 
@@ -101,6 +105,7 @@ impl Options {
             patience: Duration::from_secs(10),
             gc_interval: Duration::from_hours(1),
             faults: Faults::default(),
+            clock: Clock::default(),
             stop,
         }
     }
@@ -125,6 +130,18 @@ impl Velero {
     /// The switches of this server.
     pub fn faults(&self) -> &Faults {
         &self.server.faults
+    }
+
+    /// The clock that schedules and backups go by.
+    pub fn clock(&self) -> &Clock {
+        &self.server.clock
+    }
+
+    /// Lets that clock run to a moment, as if it had been waited for: every run
+    /// of every schedule is made when it is due, and what expires is collected.
+    /// Fails for a moment that is past, and if the server does not come to rest.
+    pub async fn advance(&self, to: jiff::Timestamp) -> anyhow::Result<()> {
+        clock::advance(&self.server, to).await
     }
 
     /// Where the object storage is served.
