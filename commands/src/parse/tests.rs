@@ -52,6 +52,7 @@ fn messages_say_what_is_wrong_and_what_to_do() {
         .map(|line| format!("{line}\n    {}", parse(line).expect_err(line)))
         .collect();
     insta::assert_snapshot!(table.join("\n"), @r#"
+
         There is no command in that. `/refloat help` lists the commands.
     @refloat
         There is no command in that. `/refloat help` lists the commands.
@@ -60,13 +61,13 @@ fn messages_say_what_is_wrong_and_what_to_do() {
     restor request
         There is no command `restor`: did you mean `restore`? `/refloat help` lists the commands.
     status
-        There is no command `status`: did you mean `restore status`? `/refloat help` lists the commands.
+        There is no command `status`. `/refloat help` lists the commands.
     tenant:poseidon1
         There is no command `tenant:poseidon1`. `/refloat help` lists the commands.
     restore
         `/restore` needs a second word: `request`, `status`, `withdraw`, `retry`, `resume`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     schedule
-        `/schedule` needs a second word: `add`, `change`, `remove`, `list`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
+        `/schedule` needs a second word: `add`, `change`, `remove`, `status`, `withdraw`, `retry`, `leave`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
     restore tenant:poseidon1
         `/restore` needs a second word: `request`, `status`, `withdraw`, `retry`, `resume`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     restore reqest tenant:poseidon1

@@ -8,6 +8,8 @@ mod branches;
 mod orders;
 mod pulls;
 mod restore;
+mod schedule_body;
+mod schedules;
 mod transport;
 
 use std::collections::HashMap;
@@ -22,6 +24,8 @@ pub use body::{describe, harmless};
 pub use orders::{Found, Orders};
 pub use pulls::{Closing, Editing, Merging, Proposal, Proposed};
 pub use restore::Context;
+pub use schedule_body::describe_schedule;
+pub use schedules::Ordered;
 
 /// A client of one repository of tenant orders.
 #[derive(Clone)]
