@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::controller;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
+use crate::effects::velero::shelf::Shelf;
 use crate::notify;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
@@ -31,6 +32,12 @@ pub async fn serve<C: Chat>(
         time_zone: config.policy.time_zone.clone(),
         covers_resume: config.policy.covers_resume,
     };
+    let shelf = Shelf::default();
+    let shelving = {
+        let (shelf, client) = (shelf.clone(), clients.kube.clone());
+        let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
+        async move { shelf.run(client, namespace, stop).await }
+    };
     let desk = Arc::new(Desk {
         client: clients.kube.clone(),
         namespace: config.namespace.clone(),
@@ -38,6 +45,8 @@ pub async fn serve<C: Chat>(
         people: Arc::new(config.policy.people.clone()),
         lookup: lookup(clients.github.clone()),
         velero_version: config.velero.version,
+        shelf: shelf.clone(),
+        clock: config.clock.clone(),
         context: context.clone(),
     });
     let publishing = publish::run::<RestoreRequest, _>(
@@ -67,7 +76,8 @@ pub async fn serve<C: Chat>(
         stop.cancel();
     };
     let working = controller::run(config, clients, stop.clone());
-    let everything = async { tokio::join!(publishing, schedules, telling, answering, working).4 };
+    let everything =
+        async { tokio::join!(publishing, schedules, telling, answering, shelving, working).5 };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;

@@ -35,6 +35,12 @@ pub use render::{RenderContext, render};
 pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
 pub(crate) use words::put;
 
+/// Words for what others render too: the tables of backups.
+pub(crate) mod in_words {
+    pub(crate) use super::harmless::{code, harmless};
+    pub(crate) use super::words::{between, bytes};
+}
+
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -49,6 +55,16 @@ pub struct Incoming {
     pub thread: Option<String>,
 }
 
+/// A file that goes with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// With its ending, such as `backups.png`.
+    pub name: String,
+    /// Such as `image/png`.
+    pub media_type: &'static str,
+    pub bytes: Vec<u8>,
+}
+
 /// A chat service.
 pub trait Chat: Send + Sync + 'static {
     /// Waits for the next thing that somebody says; `None` when the chat has
@@ -58,6 +74,19 @@ pub trait Chat: Send + Sync + 'static {
     /// Answers a person, so that only they need to see it. The text is lightly
     /// Markdown: `**bold**`, code spans, lists, and `\` before what would be markup.
     fn reply(&self, to: &Incoming, text: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Answers a person with files, or says more after an answer, such as how what they asked for goes on.
+    /// The first for a message is its answer, so that nobody need call [`Chat::reply`] before. The text is
+    /// as for that; a chat that takes no files leaves them out.
+    fn show(
+        &self,
+        to: &Incoming,
+        text: &str,
+        files: &[Attachment],
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let _ = files;
+        self.reply(to, text)
+    }
 
     /// Makes the chat's thread of a request match: creates it if there is none,
     /// edits the card in place if it differs, and appends the messages that are

@@ -8,15 +8,18 @@ mod screen;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
-use super::{Chat, Incoming, Thread};
+use super::{Attachment, Chat, Incoming, Thread};
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -190,6 +193,15 @@ where
         Ok(())
     }
 
+    async fn show(&self, to: &Incoming, text: &str, files: &[Attachment]) -> anyhow::Result<()> {
+        let mut text = text.to_owned();
+        for file in files {
+            let path = keep(file)?;
+            text.push_str(&format!("\n{} is in {}", file.name, path.display()));
+        }
+        self.reply(to, &text).await
+    }
+
     async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
         let mut output = self.output.lock().await;
         let shown = output.shown.entry(thread.request.clone()).or_default();
@@ -223,6 +235,22 @@ where
             .extend(keys);
         Ok(())
     }
+}
+
+/// Writes a file where a person of this machine can open it; it stays there.
+fn keep(file: &Attachment) -> anyhow::Result<PathBuf> {
+    let ending = Path::new(&file.name)
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or("bin");
+    let mut kept = tempfile::Builder::new()
+        .prefix("refloat-")
+        .suffix(&format!(".{ending}"))
+        .tempfile()
+        .context("a file cannot be written to the folder of temporary files")?;
+    kept.write_all(&file.bytes)?;
+    let (_, path) = kept.keep()?;
+    Ok(path)
 }
 
 /// Who says a line, and what.

@@ -5,6 +5,7 @@
 //! that refuses it. This file and `write.rs` do the reading and the writing.
 
 mod about;
+mod backups;
 mod choose;
 mod complete;
 mod find;
@@ -34,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
 use super::{Chat, Incoming, RenderContext};
+use crate::clock::Clock;
+use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
@@ -57,6 +60,9 @@ pub struct Desk {
     pub lookup: OrderLookup,
     /// The version of Velero's server, if it is configured.
     pub velero_version: Option<VeleroVersion>,
+    /// What is known of Velero's backups and schedules.
+    pub shelf: Shelf,
+    pub clock: Clock,
     pub context: RenderContext,
 }
 
@@ -112,7 +118,7 @@ impl Desk {
                     // Its failure, if any, is its own.
                     let _ = before.await;
                 }
-                desk.handle(&incoming, &*chat).await;
+                desk.handle(&incoming, &chat).await;
             });
             last.insert(person, task);
         }
@@ -121,7 +127,14 @@ impl Desk {
         }
     }
 
-    async fn handle<C: Chat>(&self, incoming: &Incoming, chat: &C) {
+    async fn handle<C: Chat>(self: &Arc<Self>, incoming: &Incoming, chat: &Arc<C>) {
+        if let Some(command) = backups::asked(&incoming.text) {
+            let incoming = Incoming {
+                from: tidy(&incoming.from),
+                ..incoming.clone()
+            };
+            return self.tell_of_backups(&incoming, command, chat).await;
+        }
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.answer(incoming))
             .await
             .unwrap_or_else(|_| {
@@ -145,7 +158,12 @@ impl Desk {
             from: tidy(&incoming.from),
             ..incoming.clone()
         };
-        match self.attend(incoming).await {
+        self.in_words(incoming, self.attend(incoming).await)
+    }
+
+    /// What was done, or why it was not.
+    fn in_words(&self, incoming: &Incoming, done: Result<String, Failure>) -> String {
+        match done {
             Ok(words) | Err(Failure::Refused(words)) => words,
             Err(Failure::Broken(error)) => {
                 tracing::error!(
@@ -196,8 +214,9 @@ impl Desk {
             }
             Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
             // None of these is available; the grammar has said so above.
-            Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
-                refused("That is not available yet.")
+            Command::Refloat(Refloat::Pause { .. }) => refused("That is not available yet."),
+            Command::Backups(backups) => {
+                self.backups(incoming, backups).await.map(|told| told.text)
             }
         }
     }

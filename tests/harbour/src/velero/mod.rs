@@ -159,6 +159,20 @@ impl Velero {
     }
 }
 
+/// The runs of a schedule that the server would make after a moment; the error
+/// is what the Schedule's `validationErrors` would say.
+pub fn runs(
+    expression: &str,
+    after: jiff::Timestamp,
+    count: usize,
+) -> Result<Vec<jiff::Timestamp>, String> {
+    let cron = cron::Cron::parse(expression)?;
+    let next = |at: &jiff::Timestamp| cron.next(*at);
+    Ok(std::iter::successors(next(&after), next)
+        .take(count)
+        .collect())
+}
+
 /// Starts a Velero server on the API of `client`; it ends when `options.stop`
 /// is cancelled.
 ///
