@@ -39,6 +39,14 @@ impl Machine for RestoreRequest {
         }
     }
 
+    async fn lay_down_rights(&self, context: &Context) -> anyhow::Result<()> {
+        let held = context.rights.held_by(&self.name_any());
+        if held.is_empty() || phase_of(self) == Phase::Clearing {
+            return Ok(());
+        }
+        context.rights.take(&held).await
+    }
+
     async fn observe(&self, context: &Context) -> anyhow::Result<Observed> {
         observe::observe(context, self, phase_of(self)).await
     }
