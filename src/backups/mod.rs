@@ -92,6 +92,15 @@ impl Schedule {
         is_everything(&self.included) || self.included.iter().any(|name| &**name == namespace)
     }
 
+    /// How long its backups are kept, in seconds; Velero's own 30 days if it does not say.
+    pub fn kept(&self) -> i64 {
+        self.ttl
+            .as_deref()
+            .and_then(|ttl| ttl.parse::<refloat_commands::Ttl>().ok())
+            .and_then(|ttl| i64::try_from(ttl.seconds()).ok())
+            .unwrap_or(720 * 3600)
+    }
+
     /// Does Velero run it?
     pub fn runs(&self) -> bool {
         !self.paused && self.phase != "FailedValidation"

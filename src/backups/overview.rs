@@ -71,7 +71,7 @@ pub enum Mark {
     Partial,
     Failed,
     Missing,
-    /// No run was due, or it is not over yet.
+    /// No run was due, or it is not over yet, or its backup has expired.
     NoneDue,
 }
 
@@ -239,6 +239,10 @@ impl<'a> Runs<'a> {
             }
         };
         let until = now.checked_sub(GRACE).unwrap_or(now);
+        // What is older has expired, and may be gone: that is not missing.
+        let kept_since = now
+            .checked_sub(SignedDuration::from_secs(schedule.kept()))
+            .unwrap_or(Timestamp::MIN);
         let mut due_by = schedule.created;
         for (due, day) in runs.due.iter_mut().zip(days.windows(2)) {
             let [begins, ends] = day else { continue };
@@ -263,7 +267,7 @@ impl<'a> Runs<'a> {
                     Some(due_by).filter(|at| *at > schedule.created)
                 }
             };
-            *due = first.is_some_and(|first| first < *ends && first < until);
+            *due = first.is_some_and(|first| first < *ends && first < until && first > kept_since);
         }
         runs
     }

@@ -217,11 +217,11 @@ fn legend(canvas: &mut Canvas, y: usize, more: usize) {
         (Mark::Partial, "partly failed"),
         (Mark::Failed, "failed"),
         (Mark::Missing, "missing"),
-        (Mark::NoneDue, "none due"),
+        (Mark::NoneDue, "none due, or expired"),
     ] {
         canvas.mark(x, y + 1, mark);
         x += CELL + 6;
-        canvas.write(x, y, word, 20, FAINT, FontWeight::Regular);
+        canvas.write(x, y, word, 30, FAINT, FontWeight::Regular);
         x += (word.len() + 2) * LETTER;
     }
     if more > 0 {

@@ -122,7 +122,12 @@ fn the_list_is_paged_newest_first() {
     assert!(first.ends_with("More: `page:2`."));
     assert_eq!(first.matches("\n- ").count(), PAGE);
     assert!(!first.contains("triton2"));
-    insta::assert_snapshot!(say(2), @"");
+    insta::assert_snapshot!(say(2), @"
+    11 backups of the tenant `poseidon1`, newest first, page 2 of 2:
+    - `poseidon1-daily-20261103010000`: daily, 2026-11-03 01:00 UTC, 8 d 11 h old, took 7.0 s, 24 items, 1.5 KiB of volumes, **complete**, expired
+    - `poseidon1-daily-20261102010000`: daily, 2026-11-02 01:00 UTC, 9 d 11 h old, took 7.0 s, 24 items, **complete**, expired
+    - `poseidon1-daily-20261101010000`: daily, 2026-11-01 01:00 UTC, 10 d 11 h old, took 7.0 s, 24 items, **complete**, expired
+    ");
     assert_eq!(page(&all, &whose, None, 3), Err(2));
     assert_eq!(
         page(&all, &whose, Some("poseidon1-test"), 1).unwrap().total,
@@ -217,7 +222,22 @@ fn shown() -> Overview {
 
 #[test]
 fn the_overview_says_who_has_good_backups() {
-    insta::assert_snapshot!(in_words(&shown(), &TimeZone::UTC), @"");
+    insta::assert_snapshot!(in_words(&shown(), &TimeZone::UTC), @"
+    **Backups:** 6 namespaces, of which 4 not as it should be.
+    - `larissa5-dev`: **no backup at all, and none is scheduled**
+    `------------------------------`
+    - `proteus4-dev`: **no good backup yet**, next 2026-11-25 11:59 UTC
+    `-----------------------......-`
+    - `triton2-prod`: **a run was missed or failed**, last good one 16 d 8 h ago (2026-11-08 03:30 UTC), next 2026-11-29 03:30 UTC, 1 copy kept
+    `-------------#-------------.--`
+    - `nereid3-dev`: **nothing is scheduled any more**, last good one 5 d 8 h ago (2026-11-19 03:30 UTC), 1 copy kept
+    `------------------------#-----`
+    - `poseidon1-dev`: **good**, last good one 11 h ago (2026-11-24 01:00 UTC), next 2026-11-25 01:00 UTC, 2 copies kept
+    `-----------------------..#.~x#`
+    - `poseidon1-test`: **good**, last good one 11 h ago (2026-11-24 01:00 UTC), next 2026-11-25 01:00 UTC, 2 copies kept
+    `-----------------------..#.~x#`
+    The last 30 days, today at the right: `#` good, `~` partly failed, `x` failed, `.` missing, `-` none due, or expired.
+    ");
 }
 
 #[test]
@@ -280,9 +300,14 @@ fn the_schedules_are_listed_with_their_next_runs() {
     let mut whose = poseidon();
     whose.schedules.push("new".to_owned());
     let oslo = crate::schedule_times::zone("Europe/Oslo").unwrap();
-    insta::assert_snapshot!(schedules_in_words(&whose, &[&daily, &refused], at(NOW), &oslo), @"");
+    insta::assert_snapshot!(schedules_in_words(&whose, &[&daily, &refused], at(NOW), &oslo), @"
+    Backup schedules of the tenant `poseidon1`, each for all its namespaces:
+    - `daily`: `0 1 * * *`, kept for 7 days, next 2026-11-25 02:00 CET (2026-11-25 01:00 UTC)
+    - `odd`: `0 1 * * 7`, kept for 7 days, **refused by Velero**: invalid schedule: end of range (7) above maximum (6): 7
+    Ordered, but not in the cluster (yet): `new`.
+    ");
     whose.schedules.clear();
-    insta::assert_snapshot!(schedules_in_words(&whose, &[], at(NOW), &oslo), @"");
+    insta::assert_snapshot!(schedules_in_words(&whose, &[], at(NOW), &oslo), @r#"The tenant `poseidon1` has no backup schedules. Order one: `schedule add tenant:poseidon1 name:daily when:"every day at 01:00" keep:7d`."#);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub fn in_words(overview: &Overview, zone: &TimeZone) -> String {
     }
     let _ = write!(
         text,
-        "The last {DAYS} days, today at the right: `#` good, `~` partly failed, `x` failed, `.` missing, `-` none due."
+        "The last {DAYS} days, today at the right: `#` good, `~` partly failed, `x` failed, `.` missing, `-` none due, or expired."
     );
     text
 }

@@ -10,8 +10,8 @@
 //! chat service is an adapter behind the port [`Chat`].
 //!
 //! Architecture invariant: nothing here but `console/` knows which chat it is,
-//! and nothing here touches Argo CD or Git; of Velero, only the names of
-//! backups are read, to offer them.
+//! and nothing here touches Argo CD or Git; of Velero, what the shelf knows is
+//! shown, and a backup is asked for by `effects`.
 
 pub mod console;
 pub mod desk;

@@ -40,7 +40,7 @@ async fn a_tenant_sees_its_own_and_reviewers_see_all() -> anyhow::Result<()> {
         shown.contains(&world.here("7 backups of the tenant `poseidon1`, newest first:")),
         "{shown}"
     );
-    refloat.until(" of volumes, **complete**, until ").await?;
+    refloat.until(" of volumes, complete, until ").await?;
     refloat.until(" items, ").await?;
     let all = refloat.shown();
     for hidden in ["platform-etcd", "of-two-tenants", &world.here("triton2-")] {

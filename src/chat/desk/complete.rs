@@ -116,7 +116,6 @@ impl Desk {
             };
             newest(backups, wanted)
                 .into_iter()
-                .take(OFFERED + 1)
                 .map(|backup| Value {
                     value: backup.name.clone(),
                     doc: backup_in_words(backup, now),
