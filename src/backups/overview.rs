@@ -141,11 +141,11 @@ pub fn overview(
 }
 
 /// The overview of some tenants, and of what is nobody's but the platform's.
-pub fn everything(
+pub fn everything<S: std::hash::BuildHasher>(
     orders: &[Whose],
     platform: bool,
-    backups: &HashMap<String, Backup>,
-    schedules: &HashMap<String, Schedule>,
+    backups: &HashMap<String, Backup, S>,
+    schedules: &HashMap<String, Schedule, S>,
     now: Timestamp,
     zone: &TimeZone,
 ) -> Overview {

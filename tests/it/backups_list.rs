@@ -68,7 +68,7 @@ async fn a_tenant_sees_its_own_and_reviewers_see_all() -> anyhow::Result<()> {
         ),
         (
             "backups now tenant:poseidon1 schedule:hourly",
-            "has no schedule `hourly`. It has `daily`.",
+            "has no schedule `hourly`. It has `daily`",
         ),
         ("as nobody: backups overview", "I do not know you here"),
     ] {

@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
-use super::{Attachment, Chat, Incoming, Thread};
+use super::{Attachment, Chat, Incoming, Thread, put};
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -197,7 +197,10 @@ where
         let mut text = text.to_owned();
         for file in files {
             let path = keep(file)?;
-            text.push_str(&format!("\n{} is in {}", file.name, path.display()));
+            put(
+                &mut text,
+                format_args!("\n{} is in {}", file.name, path.display()),
+            );
         }
         self.reply(to, &text).await
     }

@@ -64,7 +64,7 @@ impl Desk {
         let done = tokio::time::timeout(super::ANSWER_WITHIN, self.backups(incoming, command));
         let told = match done.await {
             Ok(Ok(told)) => told,
-            Ok(Err(failure)) => self.in_words(incoming, Err(failure)).into(),
+            Ok(Err(failure)) => super::in_words(incoming, Err(failure)).into(),
             Err(_) => {
                 "That took too long. Say it again in a while; whatever was asked for is made once."
                     .to_owned()
@@ -272,24 +272,23 @@ impl Desk {
         incoming: &Incoming,
         tenant: Option<&Tenant>,
     ) -> Result<Told, Failure> {
-        let (orders, platform) = match tenant {
-            Some(tenant) => (vec![self.whose(incoming, tenant).await?], false),
-            None => {
-                let entry = known(&incoming.from, &self.people).map_err(Failure::Refused)?;
-                let tenants = self.visible(entry);
-                if tenants.is_empty() && !entry.reviewer {
-                    return refused(
-                        "You may see no tenant's backups. Ask the platform team for the right.",
-                    );
-                }
-                let orders = self.read_orders(tenants).await;
-                let whose = orders.into_iter().map(|(tenant, order)| Whose {
-                    tenant,
-                    namespaces: order.namespaces,
-                    schedules: order.schedules,
-                });
-                (whose.collect(), entry.reviewer)
+        let (orders, platform) = if let Some(tenant) = tenant {
+            (vec![self.whose(incoming, tenant).await?], false)
+        } else {
+            let entry = known(&incoming.from, &self.people).map_err(Failure::Refused)?;
+            let tenants = self.visible(entry);
+            if tenants.is_empty() && !entry.reviewer {
+                return refused(
+                    "You may see no tenant's backups. Ask the platform team for the right.",
+                );
             }
+            let orders = self.read_orders(tenants).await;
+            let whose = orders.into_iter().map(|(tenant, order)| Whose {
+                tenant,
+                namespaces: order.namespaces,
+                schedules: order.schedules,
+            });
+            (whose.collect(), entry.reviewer)
         };
         let (now, zone) = (self.clock.now(), &self.context.time_zone);
         let shown = self.shelf.look(|backups, schedules| {
@@ -406,10 +405,10 @@ fn in_full(named: &Namespace, tenant: &Tenant, whose: &Whose) -> Result<String, 
 }
 
 /// The backups that are offered while somebody types, newest first.
-pub(super) fn newest<'a>(
-    backups: &'a HashMap<String, Backup>,
+pub(super) fn newest(
+    backups: &HashMap<String, Backup>,
     wanted: impl Fn(&Backup) -> bool,
-) -> Vec<&'a Backup> {
+) -> Vec<&Backup> {
     let mut found: Vec<&Backup> = backups.values().filter(|backup| wanted(backup)).collect();
     found.sort_by(|one, other| (other.at(), &other.name).cmp(&(one.at(), &one.name)));
     found

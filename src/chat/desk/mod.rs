@@ -158,24 +158,7 @@ impl Desk {
             from: tidy(&incoming.from),
             ..incoming.clone()
         };
-        self.in_words(incoming, self.attend(incoming).await)
-    }
-
-    /// What was done, or why it was not.
-    fn in_words(&self, incoming: &Incoming, done: Result<String, Failure>) -> String {
-        match done {
-            Ok(words) | Err(Failure::Refused(words)) => words,
-            Err(Failure::Broken(error)) => {
-                tracing::error!(
-                    person = incoming.from.id,
-                    error = format!("{error:#}"),
-                    "what somebody said could not be attended to"
-                );
-                "I could not do that, because the cluster or the orders did not answer as they \
-                 should. Say it again in a while; the log says more."
-                    .to_owned()
-            }
-        }
+        in_words(incoming, self.attend(incoming).await)
     }
 
     async fn attend(&self, incoming: &Incoming) -> Result<String, Failure> {
@@ -239,6 +222,23 @@ impl Desk {
 
     fn requests(&self) -> Api<RestoreRequest> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// What was done, or why it was not.
+fn in_words(incoming: &Incoming, done: Result<String, Failure>) -> String {
+    match done {
+        Ok(words) | Err(Failure::Refused(words)) => words,
+        Err(Failure::Broken(error)) => {
+            tracing::error!(
+                person = incoming.from.id,
+                error = format!("{error:#}"),
+                "what somebody said could not be attended to"
+            );
+            "I could not do that, because the cluster or the orders did not answer as they \
+             should. Say it again in a while; the log says more."
+                .to_owned()
+        }
     }
 }
 

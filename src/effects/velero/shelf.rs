@@ -80,7 +80,6 @@ impl<T> Drawer<T> {
                 Ok(watcher::Event::Init) => coming = HashMap::new(),
                 Ok(watcher::Event::InitApply(object)) => {
                     coming.insert(object.name_any(), cut_down(&object));
-                    continue;
                 }
                 Ok(watcher::Event::InitDone) => {
                     coming.shrink_to_fit();
