@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
 /// What `refloat run` takes when nothing happens.
 async fn idle() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
-    let mut running = Running::start(&world).await?;
+    let mut running = Running::start(&world)?;
     let took = running.ask("help", "").await?;
     println!("first answer after {took:.0?}");
     tokio::time::sleep(SETTLING).await;
@@ -76,7 +76,7 @@ struct Running {
 }
 
 impl Running {
-    async fn start(world: &World) -> anyhow::Result<Self> {
+    fn start(world: &World) -> anyhow::Result<Self> {
         let config = world.harbour.folder().join("refloat.yaml");
         std::fs::write(&config, world.harbour.refloat_config("")?)?;
         let mut child = Command::new(binary()?)

@@ -138,7 +138,7 @@ fn the_list_is_paged_newest_first() {
 
 fn shown() -> Overview {
     let both = &["poseidon1-dev", "poseidon1-test"][..];
-    let mut all = vec![
+    let mut all = [
         backup(
             "a",
             "poseidon1-daily",

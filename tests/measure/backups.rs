@@ -1,6 +1,6 @@
 //! 10,000 Backups and 500 Schedules: how long the overview, a list and completion take, and how much memory.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -31,7 +31,7 @@ pub async fn measure() -> anyhow::Result<()> {
     .await?;
     fill(&world).await?;
     println!("{BACKUPS} Backups and {SCHEDULES} Schedules are in the cluster");
-    let mut running = Running::start(&world).await?;
+    let mut running = Running::start(&world)?;
     // The first answer may wait for the first reading.
     let read = running
         .ask("as grace: backups overview", "backups.png is in")
