@@ -1,8 +1,16 @@
 //! What Refloat takes: the resident memory of an idle `refloat run`, and the time
 //! until it is ready, against the harbour.
 //!
-//! `cargo build --release && cargo run --release --example measure`; with `-- backups`, what
-//! 10,000 Backups and 500 Schedules take, which must keep within bounds.
+//! `cargo build --release && cargo run --release --example measure`
+//!
+//! With `-- backups`, what 10,000 Backups and 500 Schedules take, which must keep within bounds.
+//!
+//! And what clearing takes: the same objects deleted as Refloat does it, by one
+//! `deletecollection` for each kind, and one by one at 5 requests a second. Refloat's
+//! part runs in a process of its own, so that its memory is its own.
+//! `REFLOAT_TEST_KUBECONFIG` names another API server than the harbour's.
+//!
+//! `cargo run --release --example measure -- clearing`
 
 #![allow(
     unreachable_pub,
@@ -18,6 +26,9 @@ mod world;
 mod refloat;
 
 use std::path::PathBuf;
+#[path = "clearing.rs"]
+mod clearing;
+
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -36,10 +47,15 @@ mod backups;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        None => idle().await,
-        Some("backups") => backups::measure().await,
-        Some(other) => anyhow::bail!("{other} is nothing to measure: say nothing, or backups"),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => idle().await,
+        ["backups"] => backups::measure().await,
+        ["clearing"] => clearing::measure().await,
+        // What `clearing` starts.
+        ["clear", kubeconfig, namespace] => clearing::clear(kubeconfig, namespace).await,
+        _ => anyhow::bail!("say nothing, `backups` or `clearing`"),
     }
 }
 
@@ -120,4 +136,14 @@ impl Running {
         };
         Ok((of("VmRSS:")?, of("VmHWM:")?))
     }
+}
+
+/// The resident memory of a process, now and at most.
+fn memory(pid: &str) -> anyhow::Result<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let lines: Vec<&str> = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
+        .collect();
+    Ok(lines.join("\n"))
 }

@@ -57,12 +57,20 @@ pub struct Incoming {
 
 /// A file that goes with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
+pub struct File {
     /// With its ending, such as `backups.png`.
     pub name: String,
     /// Such as `image/png`.
     pub media_type: &'static str,
     pub bytes: Vec<u8>,
+}
+
+/// A text that is too long for a message, to be shown as a file beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The name of the file.
+    pub name: String,
+    pub text: String,
 }
 
 /// A chat service.
@@ -82,10 +90,21 @@ pub trait Chat: Send + Sync + 'static {
         &self,
         to: &Incoming,
         text: &str,
-        files: &[Attachment],
+        files: &[File],
     ) -> impl Future<Output = anyhow::Result<()>> + Send {
         let _ = files;
         self.reply(to, text)
+    }
+
+    /// As [`Chat::reply`], with a file. A chat that takes no files says the text and
+    /// then what the file holds.
+    fn reply_with(
+        &self,
+        to: &Incoming,
+        text: &str,
+        file: &Attachment,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async move { self.reply(to, &format!("{text}\n{}", file.text)).await }
     }
 
     /// Makes the chat's thread of a request match: creates it if there is none,

@@ -15,7 +15,7 @@ use crate::backups::{
     schedules_in_words,
 };
 use crate::chat::harmless::{code, harmless};
-use crate::chat::{Attachment, Chat, Incoming};
+use crate::chat::{Chat, File, Incoming};
 use crate::effects::velero::at_once::{Asked, backup_now, volumes_of};
 use crate::request::people::Entry;
 use crate::request::preflight::list;
@@ -29,7 +29,7 @@ const FIRST_READING: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) text: String,
-    pub(super) files: Vec<Attachment>,
+    pub(super) files: Vec<File>,
     /// A backup whose progress is to be told.
     pub(super) follow: Option<String>,
 }
@@ -64,7 +64,7 @@ impl Desk {
         let done = tokio::time::timeout(super::ANSWER_WITHIN, self.backups(incoming, command));
         let told = match done.await {
             Ok(Ok(told)) => told,
-            Ok(Err(failure)) => super::in_words(incoming, Err(failure)).into(),
+            Ok(Err(failure)) => super::in_words(incoming, Err(failure)).text.into(),
             Err(_) => {
                 "That took too long. Say it again in a while; whatever was asked for is made once."
                     .to_owned()
@@ -294,7 +294,7 @@ impl Desk {
         let shown = self.shelf.look(|backups, schedules| {
             everything(&orders, platform, backups, schedules, now, zone)
         });
-        let files = picture::draw(&shown, zone).map(|bytes| Attachment {
+        let files = picture::draw(&shown, zone).map(|bytes| File {
             name: "backups.png".to_owned(),
             media_type: "image/png",
             bytes,

@@ -9,16 +9,22 @@ mod backups;
 mod choose;
 mod complete;
 mod find;
+mod preview;
 mod request;
 mod schedule;
+mod undo;
 mod vote;
+mod waive;
 mod withdraw;
 mod write;
 
 pub use choose::{Chosen, choose};
+pub use preview::{LogLookup, PreviewLookup};
 pub use request::{admit, name};
 pub use schedule::{Asked, admit as admit_schedule};
+pub use undo::{Undo, undo};
 pub use vote::{Cast, vote};
+pub use waive::{Consented, consent, waive};
 pub use withdraw::{Withdrawn, withdraw};
 
 use std::collections::HashMap;
@@ -34,7 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
-use super::{Chat, Incoming, RenderContext};
+use super::{Attachment, Chat, Incoming, RenderContext};
 use crate::clock::Clock;
 use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
@@ -58,6 +64,8 @@ pub struct Desk {
     pub velero_namespace: String,
     pub people: Arc<People>,
     pub lookup: OrderLookup,
+    pub previews: PreviewLookup,
+    pub logs: LogLookup,
     /// The version of Velero's server, if it is configured.
     pub velero_version: Option<VeleroVersion>,
     /// What is known of Velero's backups and schedules.
@@ -72,6 +80,22 @@ impl std::fmt::Debug for Desk {
             .field("namespace", &self.namespace)
             .field("velero_namespace", &self.velero_namespace)
             .finish_non_exhaustive()
+    }
+}
+
+/// An answer, with a file where there is more to it than a message takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub text: String,
+    pub attachment: Option<Attachment>,
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            attachment: None,
+        }
     }
 }
 
@@ -135,15 +159,20 @@ impl Desk {
             };
             return self.tell_of_backups(&incoming, command, chat).await;
         }
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answer(incoming))
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.respond(incoming))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(person = incoming.from.id, "an answer took too long");
                 "That took too long, and I do not know whether it was done. See `restore status`, \
                  then say it again."
                     .to_owned()
+                    .into()
             });
-        if let Err(error) = chat.reply(incoming, &answer).await {
+        let said = match &answer.attachment {
+            None => chat.reply(incoming, &answer.text).await,
+            Some(file) => chat.reply_with(incoming, &answer.text, file).await,
+        };
+        if let Err(error) = said {
             tracing::warn!(
                 person = incoming.from.id,
                 error = format!("{error:#}"),
@@ -154,6 +183,11 @@ impl Desk {
 
     /// Does what somebody says, and answers in words.
     pub async fn answer(&self, incoming: &Incoming) -> String {
+        self.respond(incoming).await.text
+    }
+
+    /// As [`Desk::answer`], with a file where there is one.
+    pub async fn respond(&self, incoming: &Incoming) -> Reply {
         let incoming = &Incoming {
             from: tidy(&incoming.from),
             ..incoming.clone()
@@ -161,9 +195,9 @@ impl Desk {
         in_words(incoming, self.attend(incoming).await)
     }
 
-    async fn attend(&self, incoming: &Incoming) -> Result<String, Failure> {
+    async fn attend(&self, incoming: &Incoming) -> Result<Reply, Failure> {
         if let Some(words) = self.complete(incoming).await? {
-            return Ok(words);
+            return Ok(words.into());
         }
         let command = match parse(&incoming.text) {
             Ok(command) => command,
@@ -172,7 +206,13 @@ impl Desk {
         if let Availability::NotYet(words) = command.availability() {
             return refused(words);
         }
-        match command {
+        let words = match command {
+            Command::Restore(Restore::Preview(asked)) => {
+                return self.preview(incoming, &asked).await;
+            }
+            Command::Restore(Restore::Log(target)) => {
+                return self.log(incoming, target.request).await;
+            }
             Command::Restore(restore) => self.restore(incoming, restore).await,
             Command::Schedule(schedule) => self.schedule(incoming, schedule).await,
             Command::Approve { request, digest } => {
@@ -201,7 +241,8 @@ impl Desk {
             Command::Backups(backups) => {
                 self.backups(incoming, backups).await.map(|told| told.text)
             }
-        }
+        };
+        words.map(Reply::from)
     }
 
     async fn restore(&self, incoming: &Incoming, restore: Restore) -> Result<String, Failure> {
@@ -214,7 +255,14 @@ impl Desk {
                 self.choose(incoming, target.request, Action::ResumeAsIs)
                     .await
             }
-            Restore::Preview(_) | Restore::Copy(_) | Restore::Undo(_) => {
+            Restore::Undo(target) => self.undo(incoming, target.request).await,
+            Restore::Consent { request, digest } => {
+                let digest = digest.as_ref().map(refloat_commands::Digest::as_str);
+                self.consent(incoming, request, digest).await
+            }
+            Restore::Waive(target) => self.waive(incoming, target.request).await,
+            // The first and the last are attended to above.
+            Restore::Preview(_) | Restore::Copy(_) | Restore::Log(_) => {
                 refused("That is not available yet.")
             }
         }
@@ -226,9 +274,10 @@ impl Desk {
 }
 
 /// What was done, or why it was not.
-fn in_words(incoming: &Incoming, done: Result<String, Failure>) -> String {
+fn in_words(incoming: &Incoming, done: Result<Reply, Failure>) -> Reply {
     match done {
-        Ok(words) | Err(Failure::Refused(words)) => words,
+        Ok(reply) => reply,
+        Err(Failure::Refused(words)) => words.into(),
         Err(Failure::Broken(error)) => {
             tracing::error!(
                 person = incoming.from.id,
@@ -238,6 +287,7 @@ fn in_words(incoming: &Incoming, done: Result<String, Failure>) -> String {
             "I could not do that, because the cluster or the orders did not answer as they \
              should. Say it again in a while; the log says more."
                 .to_owned()
+                .into()
         }
     }
 }

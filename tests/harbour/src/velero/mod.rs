@@ -17,13 +17,14 @@
 //!
 //! Not here: volume snapshots and data movers, hooks, item operations,
 //! resource modifiers and policies, cluster-scoped objects other than the
-//! Namespace and the PersistentVolumes of claims, `BackupContents`. A restored
+//! Namespace and the PersistentVolumes of claims. A restored
 //! claim always gets a new volume, whatever the old one's reclaim policy.
 //!
 //! Architecture invariant: a pass of a controller decides on live objects, not
 //! on what it has seen of them, and every write is made by a task that a
 //! restart waits for. So a write of the old life cannot land in the new one.
 
+mod agent;
 mod backup;
 mod clock;
 mod collect;
@@ -142,6 +143,11 @@ impl Velero {
     /// Fails for a moment that is past, and if the server does not come to rest.
     pub async fn advance(&self, to: jiff::Timestamp) -> anyhow::Result<()> {
         clock::advance(&self.server, to).await
+    }
+
+    /// Tells how many of the node agent's pods are ready; `None` takes it away.
+    pub async fn report_node_agent(&self, ready: Option<i32>) -> anyhow::Result<()> {
+        agent::report(&self.server, ready).await
     }
 
     /// Where the object storage is served.
