@@ -99,6 +99,14 @@ impl Desk {
                 })
                 .collect(),
         };
+        if wanted == Completes::Requests {
+            let schedules = self.offered_schedule_requests(&incoming.from).await?;
+            values.extend(
+                schedules
+                    .into_iter()
+                    .map(|(value, doc)| Value { value, doc }),
+            );
+        }
         values.retain(|value| value.value.starts_with(completion.prefix.as_str()));
         Ok(values)
     }
