@@ -71,6 +71,9 @@ pub struct Survey {
     pub undiscovered: Vec<String>,
     /// Other requests that have not ended.
     pub others: Vec<Other>,
+    /// Members of the reviewers' team, where one is configured; read only just
+    /// before the clearing.
+    pub team: super::approval::Team,
 }
 
 /// What matters of a tenant order.

@@ -10,6 +10,8 @@
 
 mod definitions;
 mod endings;
+mod github_approval;
+mod github_merge;
 mod kills;
 mod latency;
 mod refloat;

@@ -108,6 +108,7 @@ mod tests {
             StuckReason::VerificationFailed,
             StuckReason::WouldPrune,
             StuckReason::ResumeBlocked,
+            StuckReason::MergedOtherwise,
         ] {
             let request = stuck(reason);
             lines.push(format!("{reason:?}"));

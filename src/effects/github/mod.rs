@@ -3,9 +3,12 @@
 //! The shapes below hold only what Refloat needs of GitHub's answers, so that a
 //! field it does not know or does not find cannot stop a restore.
 
+mod auth;
 mod body;
 mod branches;
+mod looking;
 mod orders;
+mod pace;
 mod pulls;
 mod restore;
 mod transport;
@@ -18,20 +21,36 @@ use serde::Deserialize;
 
 use crate::config::{Github as Settings, MergeMethod};
 
-pub use body::{describe, harmless};
+pub use auth::Credentials;
+pub use body::{describe, harmless, mirrored, of_head};
+pub use looking::Looking;
 pub use orders::{Found, Orders};
-pub use pulls::{Closing, Editing, Merging, Proposal, Proposed};
-pub use restore::Context;
+pub use pace::Meter;
+pub use pulls::{Closing, Editing, Merging, OfHead, Proposal, Proposed};
+pub use restore::{Context, edit};
 
-/// A client of one repository of tenant orders.
+use auth::Auth;
+use pace::Pace;
+use transport::Known;
+
+/// A client of one repository of tenant orders; clones share one queue.
 #[derive(Clone)]
 pub struct Github {
     client: Octocrab,
+    auth: Arc<Auth>,
+    pace: Arc<Pace>,
+    known: Arc<Known>,
     owner: String,
     repository: String,
     branch: String,
     orders: globset::GlobMatcher,
     merge_method: MergeMethod,
+    labels: Vec<String>,
+    /// Logins and slugs of teams whose review is asked for.
+    reviewers: Vec<String>,
+    review_teams: Vec<String>,
+    /// The organization and the slug of the reviewers' team.
+    team: Option<(String, String)>,
     /// Texts of blobs by their hash, which never change.
     blobs: Arc<Mutex<HashMap<String, Arc<str>>>>,
 }
@@ -57,7 +76,6 @@ impl Github {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let client = Octocrab::builder()
             .base_uri(settings.api.as_str())?
-            .personal_token(settings.token.clone())
             .add_retry_config(octocrab::service::middleware::retry::RetryConfig::None)
             .add_header(
                 http::HeaderName::from_static("x-github-api-version"),
@@ -67,8 +85,18 @@ impl Github {
             .set_read_timeout(Some(settings.timeout))
             .set_write_timeout(Some(settings.timeout))
             .build()?;
+        if let Credentials::App { key, .. } = &settings.credentials {
+            auth::check_key(key)?;
+        }
         Ok(Self {
             client,
+            auth: Arc::new(Auth::new(settings.credentials.clone())),
+            pace: Arc::new(Pace::new(settings.write_gap)),
+            known: Arc::default(),
+            labels: settings.labels.clone(),
+            reviewers: settings.reviewers.clone(),
+            review_teams: settings.review_teams.clone(),
+            team: settings.team.clone(),
             owner: settings.owner.clone(),
             repository: settings.repository.clone(),
             branch: settings.branch.clone(),
@@ -78,7 +106,17 @@ impl Github {
         })
     }
 
+    /// What GitHub was asked so far, and how much more it may be.
+    pub fn meter(&self) -> &Meter {
+        &self.pace.meter
+    }
+
+    /// The address of what stands below the repository, or where `rest` says if it
+    /// begins with a slash.
     fn route(&self, rest: &str) -> String {
+        if rest.starts_with('/') {
+            return rest.to_owned();
+        }
         format!("/repos/{}/{}/{rest}", self.owner, self.repository)
     }
 

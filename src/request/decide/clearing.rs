@@ -126,15 +126,13 @@ impl Pass<'_> {
         else {
             return self.look_again(None);
         };
-        let people = &self.policy.people;
-        if !people
-            .by_name(&approved.by)
-            .is_some_and(|entry| approval::may_approve(self.subject.spec, people, entry))
-        {
-            return Step::Record(Fact::Voided(
-                format!("{} may no longer approve.", approved.by),
-                None,
-            ));
+        if let Err(why) = approval::still_may(
+            self.subject.spec,
+            &self.policy.people,
+            survey.team.as_ref(),
+            approved,
+        ) {
+            return Step::Record(Fact::Voided(why, None));
         }
         if approved.digest != self.digest() {
             return Step::Record(Fact::Voided(

@@ -40,6 +40,7 @@ pub(super) fn entry(name: &str, reviewer: bool) -> Entry {
             ("console".to_owned(), format!("{name}@console")),
         ],
         github: Some(format!("{name}-gh")),
+        github_also: Vec::new(),
         tenants: vec!["poseidon1".to_owned()],
         reviewer,
     }
@@ -53,6 +54,7 @@ pub(super) fn policy() -> Policy {
             entry("ida", true),
             entry("per", false),
         ]),
+        approval: crate::request::approval::Rules::default(),
         time_zone: jiff::tz::TimeZone::get("Europe/Oslo").unwrap(),
         own_namespace: "refloat".to_owned(),
         covers_resume: true,
@@ -195,6 +197,7 @@ pub(super) fn survey() -> Survey {
         ownership: Ownership::default(),
         undiscovered: Vec::new(),
         others: Vec::new(),
+        team: None,
     }
 }
 
@@ -221,6 +224,7 @@ pub(super) fn opened(number: u64) -> Opened {
         url: format!("https://github.example.com/pull/{number}"),
         branch: "refloat/r".to_owned(),
         head_sha: format!("head{number}"),
+        ..Opened::default()
     }
 }
 
@@ -238,7 +242,7 @@ pub(super) fn pull(number: u64) -> Pull {
         head_sha: format!("head{number}"),
         state: PullState::Open,
         mergeable: Some(true),
-        reviews: Vec::new(),
+        ..Pull::default()
     }
 }
 
@@ -272,6 +276,8 @@ pub(super) fn approved(status: &RestoreStatus) -> Approved {
         by: "olav".to_owned(),
         via: Via::Chat,
         digest: digest(UID, &spec(), status),
+        approvers: Vec::new(),
+        mirrored_at: None,
     }
 }
 
