@@ -1,6 +1,7 @@
 //! Denied, withdrawn, expired, closed, undone: what was touched is undone, and
 //! nothing is deleted.
 
+use anyhow::Context as _;
 use harbour::Setup;
 use harbour::github::PullStatus;
 use harbour::world::{Picture, Shape};
@@ -244,13 +245,14 @@ async fn a_merge_is_no_approval() -> anyhow::Result<()> {
             harbour::github::MergeMethod::Merge,
         )
         .await?;
-    crate::refloat::until(|| async {
+    let off = crate::refloat::until(|| async {
         let request = stage.world.requests().get(&stage.name).await?;
         Ok(request
             .status
             .is_some_and(|status| status.self_heal_is_off()))
     })
-    .await?;
+    .await;
+    off.with_context(|| stage.refloat.shown())?;
     let request = stage.world.requests().get(&stage.name).await?;
     let status = request.status.unwrap_or_default();
     assert_eq!(refloat::request::phase(&status), Phase::AwaitingApproval);

@@ -1,7 +1,8 @@
 //! What counts as an approval on GitHub and in chat, and what makes it void.
 
-use harbour::ORDERS;
+use anyhow::Context as _;
 use harbour::github::ReviewEvent;
+use harbour::world::ORDERS;
 use harbour::world::Shape;
 use refloat::request::{Phase, RestoreStatus, phase};
 
@@ -24,16 +25,40 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the edit is made anew, on another head than `old`.
+    pub async fn rebuilt(&self, old: &str) -> anyhow::Result<()> {
+        let rebuilt = until(|| async {
+            let head = self.pull().await?.head_sha;
+            let opened = self.status().await?.pause.and_then(|pause| pause.opened);
+            Ok(head != old && opened.is_some_and(|opened| opened.head_sha == head))
+        })
+        .await;
+        let status = self.status().await?;
+        rebuilt.with_context(|| {
+            format!(
+                "it is not made anew: {:?} {:?} {:?}",
+                status.pause, status.waiting, status.last_error
+            )
+        })
+    }
+
     /// Waits until what was approved, or was to be, is void, in these words.
     pub async fn void(&mut self, words: &str) -> anyhow::Result<()> {
-        until(|| async {
+        let void = until(|| async {
             let status = self.status().await?;
             anyhow::ensure!(!phase(&status).is_over(), "it ended: {:?}", status.ending);
             Ok(status
                 .voided
                 .is_some_and(|note| note.message.contains(words)))
         })
-        .await?;
+        .await;
+        let status = self.status().await?;
+        void.with_context(|| {
+            format!(
+                "nothing is void: {:?} {:?} {:?}",
+                status.voided, status.waiting, status.last_error
+            )
+        })?;
         self.refloat.until(words).await
     }
 }
@@ -282,15 +307,7 @@ async fn a_push_after_the_approval_voids_it() -> anyhow::Result<()> {
     stage.void("Somebody changed the pull request").await?;
     until(|| async { Ok(stage.status().await?.approved.is_none()) }).await?;
     // It is what Refloat made again, and the old yes is none of it.
-    until(|| async {
-        let rebuilt = stage.pull().await?;
-        let status = stage.status().await?;
-        let opened = status.pause.and_then(|pause| pause.opened);
-        Ok(opened.is_some_and(|opened| {
-            opened.head_sha == rebuilt.head_sha && opened.head_sha != pull.head_sha
-        }))
-    })
-    .await?;
+    stage.rebuilt(&pull.head_sha).await?;
     let rebuilt = stage.pull().await?;
     assert!(rebuilt.body.contains(&rebuilt.head_sha), "{}", rebuilt.body);
     let readme = github
@@ -322,6 +339,7 @@ async fn a_change_of_the_order_voids_the_approval() -> anyhow::Result<()> {
         .world
         .waits_for(&stage.name, "the check `validate`")
         .await?;
+    let head = stage.pull().await?.head_sha;
     let path = stage
         .status()
         .await?
@@ -343,22 +361,8 @@ async fn a_change_of_the_order_voids_the_approval() -> anyhow::Result<()> {
     github
         .always_green(ORDERS.0, ORDERS.1, &["validate"])
         .await?;
-    stage.world.until_asked(&stage.name).await?;
-    until(|| async {
-        let status = stage.status().await?;
-        let opened = status.pause.and_then(|pause| pause.opened);
-        Ok(opened.is_some_and(|opened| !opened.head_sha.is_empty()))
-    })
-    .await?;
     // Until the edit is made anew there is nothing to say yes to.
-    until(|| async {
-        let body = stage.pull().await?.body;
-        let head = stage.pull().await?.head_sha;
-        let status = stage.status().await?;
-        let opened = status.pause.and_then(|pause| pause.opened);
-        Ok(body.contains(&head) && opened.is_some_and(|opened| opened.head_sha == head))
-    })
-    .await?;
+    stage.rebuilt(&head).await?;
     stage.refloat.say("as grace: approve").await?;
     stage.world.until_phase(&stage.name, Phase::Done).await?;
     // The remark stayed, and self-heal is as it was.

@@ -1,8 +1,8 @@
 //! Merging: by Refloat under protection, by others, and after the end.
 
-use harbour::ORDERS;
 use harbour::gate::{Fate, Service};
 use harbour::github::{MergeMethod, Protection, PullStatus};
+use harbour::world::ORDERS;
 use harbour::world::Shape;
 use refloat::request::{Phase, StuckReason, phase};
 

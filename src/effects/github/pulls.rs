@@ -200,7 +200,10 @@ impl Github {
             // A branch of ours that has a commit but no pull request yet: an
             // answer was lost. It is built anew, which costs nothing and does not
             // trust what it holds.
-            Some(_) => self.rebuild_branch(proposal, &base, &edit.text).await?,
+            Some(old) => {
+                self.rebuild_branch(proposal, &base, &edit.text, &old)
+                    .await?
+            }
         };
         let answer: Answer = self
             .write(
@@ -333,7 +336,9 @@ impl Github {
             return Ok(Proposed::NotNeeded { before });
         }
         let found = found.context("the pull request is gone")?;
-        let head = self.rebuild_branch(proposal, &base, &edit.text).await?;
+        let head = self
+            .rebuild_branch(proposal, &base, &edit.text, &found.head.sha)
+            .await?;
         let mut change = json!({
             "title": proposal.title,
             "body": format!("{}{}", proposal.body, of_head(&head)),

@@ -62,9 +62,9 @@ fn votes() {
         ("nobody", vec![], "open"),
         ("a reviewer", vec![yes("olav")], "olav by Chat"),
         (
-            "the first of two",
+            "both of two",
             vec![yes("ida"), yes("olav")],
-            "ida by Chat",
+            "ida and olav by Chat",
         ),
         (
             "of something else",
