@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use kube::CustomResourceExt as _;
+use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::chat::desk::{Desk, OrderLookup};
+use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
 use crate::controller;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
+use crate::notify;
 use crate::request::RestoreRequest;
+use crate::schedule::ScheduleRequest;
+use crate::web;
 
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
 /// fails only if it cannot begin.
@@ -34,13 +38,27 @@ pub async fn serve<C: Chat>(
         velero_namespace: config.velero.namespace.clone(),
         people: Arc::new(config.policy.people.clone()),
         lookup: lookup(clients.github.clone()),
+        velero_version: config.velero.version,
         context: context.clone(),
     });
-    let publishing = publish::run(
+    let publishing = publish::run::<RestoreRequest, _>(
+        clients.kube.clone(),
+        config.namespace.clone(),
+        Arc::clone(&chat),
+        context.clone(),
+        stop.clone(),
+    );
+    let schedules = publish::run::<ScheduleRequest, _>(
         clients.kube.clone(),
         config.namespace.clone(),
         Arc::clone(&chat),
         context,
+        stop.clone(),
+    );
+    let telling = notify::run::run(
+        Arc::clone(&config),
+        clients.clone(),
+        Arc::clone(&chat),
         stop.clone(),
     );
     let answering = async {
@@ -49,8 +67,19 @@ pub async fn serve<C: Chat>(
         // cluster, and goes on at the next start.
         stop.cancel();
     };
-    let working = controller::run(config, clients, stop.clone());
-    let everything = async { tokio::join!(publishing, answering, working).2 };
+    let wake = controller::waker();
+    if let Some(settings) = &config.web {
+        let github = clients.github.clone();
+        tokio::spawn(web::listen(settings, github, wake.clone(), stop.clone()).await?);
+    }
+    tokio::spawn(controller::watch_merges(
+        clients.github.clone(),
+        wake.clone(),
+        config.policy.poll.unsigned_abs(),
+        stop.clone(),
+    ));
+    let working = controller::run(config, clients, &wake, stop.clone());
+    let everything = async { tokio::join!(publishing, schedules, telling, answering, working).4 };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -85,8 +114,15 @@ fn lookup(github: Github) -> OrderLookup {
 /// Fails early, and with what to do, if the API server does not know the
 /// requests, or does not let Refloat read them.
 async fn check_definitions(clients: &Clients, config: &Config) -> anyhow::Result<()> {
-    let requests: kube::Api<RestoreRequest> =
-        kube::Api::namespaced(clients.kube.clone(), &config.namespace);
+    check_definition::<RestoreRequest>(clients, config).await?;
+    check_definition::<ScheduleRequest>(clients, config).await
+}
+
+async fn check_definition<K: Threaded + CustomResourceExt>(
+    clients: &Clients,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let requests: kube::Api<K> = kube::Api::namespaced(clients.kube.clone(), &config.namespace);
     match requests
         .list_metadata(&kube::api::ListParams::default().limit(1))
         .await
@@ -94,7 +130,7 @@ async fn check_definitions(clients: &Clients, config: &Config) -> anyhow::Result
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => anyhow::bail!(
             "the cluster does not know {}: apply what `refloat crd` prints",
-            RestoreRequest::crd_name()
+            K::crd_name()
         ),
         Err(error) => Err(anyhow::Error::new(error).context(format!(
             "the requests in the namespace {} cannot be read",

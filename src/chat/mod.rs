@@ -17,6 +17,7 @@ pub mod console;
 pub mod desk;
 pub mod publish;
 pub mod render;
+pub mod schedule;
 
 mod card;
 mod harmless;
@@ -29,9 +30,12 @@ pub(crate) mod samples;
 
 use std::future::Future;
 
+pub(crate) use harmless::{cut, harmless};
 pub use render::{RenderContext, render};
-pub use thread::{Bar, Card, Field, Message, Thread, Unit};
+pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
+pub(crate) use words::put;
 
+use crate::notify::Post;
 use crate::request::Person;
 
 /// Something that a person said to Refloat.
@@ -59,4 +63,16 @@ pub trait Chat: Send + Sync + 'static {
     /// edits the card in place if it differs, and appends the messages that are
     /// not there yet, told by their keys. Doing it twice is doing it once.
     fn publish(&self, thread: &Thread) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Posts a message to a channel, which the configuration names as the chat does.
+    ///
+    /// Returns once the chat has it. Doing it twice is doing it once, as far as the
+    /// chat can tell: `post.id` is the same when Refloat, killed in between, posts it
+    /// again. A channel that is not there is an error, which is logged, and the post
+    /// is tried again later. The text is as for [`Chat::reply`], of at most
+    /// [`Message::MOST`] characters, and mentions nobody.
+    fn post(&self, post: &Post) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let channel = post.channel.clone();
+        async move { anyhow::bail!("this chat has no channel {channel}") }
+    }
 }

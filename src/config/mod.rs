@@ -1,6 +1,7 @@
 //! The configuration: one YAML file, read and checked whole before anything starts.
 
 mod github;
+mod notifications;
 mod reader;
 mod secret;
 mod web;
@@ -14,6 +15,7 @@ use jiff::tz::TimeZone;
 use crate::request::Policy;
 use crate::request::approval::Rules;
 use crate::request::people::{Entry, People};
+use crate::schedule_times::VeleroVersion;
 
 pub use github::{Github, MergeMethod};
 pub use reader::Fault;
@@ -30,6 +32,9 @@ pub struct Config {
     pub namespace: String,
     /// A kubeconfig file; without one, the usual places or the pod's own account.
     pub kubeconfig: Option<PathBuf>,
+    /// The ClusterRole with the right to delete, to be bound for the time of a
+    /// clearing; without one, the account may delete at any time.
+    pub clearing_role: Option<String>,
     pub github: Github,
     pub argocd: Argocd,
     pub velero: Velero,
@@ -37,6 +42,10 @@ pub struct Config {
     /// Without it Refloat listens nowhere.
     pub web: Option<Web>,
     pub policy: Policy,
+    /// The deadlines of changes of schedules.
+    pub schedules: crate::schedule::Policy,
+    /// Where people are told of what they did not ask about; `None`: nowhere.
+    pub notifications: Option<crate::notify::Policy>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +59,8 @@ pub struct Argocd {
 #[derive(Clone, Debug)]
 pub struct Velero {
     pub namespace: String,
+    /// The version of the server, which decides what schedules may say.
+    pub version: Option<VeleroVersion>,
     /// How long a safety backup is kept.
     pub safety_backup_ttl: SignedDuration,
 }
@@ -98,6 +109,7 @@ impl Config {
             .string("kubeconfig")
             .optional()
             .map(PathBuf::from);
+        let clearing_role = kubernetes.string("clearingRole").optional();
         root.absorb(kubernetes);
 
         let mut section = root.section("github");
@@ -117,6 +129,7 @@ impl Config {
         let mut section = root.section("velero");
         let velero = Velero {
             namespace: section.string("namespace").or("openshift-adp"),
+            version: version(&mut section),
             safety_backup_ttl: section.duration("safetyBackupTtl", "72h"),
         };
         root.absorb(section);
@@ -157,12 +170,20 @@ impl Config {
         let web = web::web(&mut section);
         root.absorb(section);
 
-        let (policy, team) = policy(&mut root, people, &namespace);
+        let (policy, schedules, team) = policy(&mut root, people, &namespace);
         github.team = team;
+        let mut section = root.section("notifications");
+        let notifications = notifications::notifications(
+            &mut section,
+            &policy.time_zone,
+            policy.self_heal_reminder,
+        );
+        root.absorb(section);
         root.finish()?;
         Ok(Self {
             namespace,
             kubeconfig,
+            clearing_role,
             github,
             argocd: Argocd {
                 platform_namespace,
@@ -172,8 +193,17 @@ impl Config {
             chat,
             web,
             policy,
+            schedules,
+            notifications,
         })
     }
+}
+
+fn version(section: &mut Section) -> Option<VeleroVersion> {
+    let text = section.string("version").optional()?;
+    text.parse()
+        .map_err(|error| section.fault("version", error))
+        .ok()
 }
 
 fn people(root: &mut Section) -> People {
@@ -225,7 +255,7 @@ fn policy(
     root: &mut Section,
     people: People,
     namespace: &str,
-) -> (Policy, Option<(String, String)>) {
+) -> (Policy, crate::schedule::Policy, Option<(String, String)>) {
     let zone = root.string("timeZone").or("UTC");
     let time_zone = TimeZone::get(&zone).unwrap_or_else(|_| {
         root.fault(
@@ -261,6 +291,10 @@ fn policy(
     let resume_within = deadlines.duration("resume", "1h");
     let self_heal_reminder = deadlines.duration("selfHealReminder", "2h");
     let backup_must_outlive = deadlines.duration("backupMustOutlive", "24h");
+    let schedules = crate::schedule::Policy {
+        apply_within: deadlines.duration("applySchedule", "30m"),
+        backup_within: deadlines.duration("firstBackup", "6h"),
+    };
     root.absorb(deadlines);
 
     let mut pace = root.section("pace");
@@ -289,7 +323,7 @@ fn policy(
         look_again,
         batch,
     };
-    (policy, team)
+    (policy, schedules, team)
 }
 
 fn approval_rules(approval: &mut Section) -> Rules {

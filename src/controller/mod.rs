@@ -5,8 +5,14 @@
 //! writes one fact, and reads the request anew from what the API server answered.
 
 mod act;
+mod machine;
 mod observe;
 mod record;
+mod restore;
+mod schedule;
+mod wake;
+
+pub use wake::{Wake, Waker, waker, watch_merges};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +20,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::core::discovery::ApiResource;
-use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::core::{DeserializeGuard, DynamicObject, PartialObjectMeta};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
@@ -23,10 +29,13 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::effects::rights::Rights;
 use crate::effects::{self, Clients};
-use crate::request::{
-    Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
-};
+use crate::request::{Phase, RestoreRequest, RestoreStatus, Step, names, phase};
+
+use crate::schedule::ScheduleRequest;
+
+use machine::Machine;
 
 /// How many steps one wake-up may take before others get their turn.
 const STEPS: usize = 64;
@@ -38,7 +47,9 @@ struct Context {
     config: Arc<Config>,
     clients: Clients,
     requests: Api<RestoreRequest>,
+    schedules: Api<ScheduleRequest>,
     recorder: kube::runtime::events::Recorder,
+    rights: Rights,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
@@ -48,17 +59,25 @@ struct Context {
 pub async fn run(
     config: Arc<Config>,
     clients: Clients,
+    wake: &Waker,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = clients.kube.clone();
     let requests: Api<RestoreRequest> = Api::namespaced(client.clone(), &config.namespace);
     let context = Arc::new(Context {
         requests: requests.clone(),
+        schedules: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
+        rights: Rights::new(
+            client.clone(),
+            config.clearing_role.clone(),
+            &config.namespace,
+        ),
         config: Arc::clone(&config),
         clients,
     });
+    sweep_rights(&context, &stop).await;
     let mut controller = Controller::new(requests, watcher::Config::default());
     let store = controller.store();
 
@@ -119,12 +138,60 @@ pub async fn run(
         );
     }
 
+    let woken = wake::stream(wake.subscribe(), store, wake::concerns_restore);
+    let controller = controller.reconcile_on(woken);
+    let schedules = schedules(&config, &client, &context);
+    let woken = wake::stream(wake.subscribe(), schedules.store(), schedule::wakes);
+    let schedules = schedules.reconcile_on(woken);
+    tokio::join!(
+        carry(controller, Arc::clone(&context), stop.clone()),
+        carry(schedules, context, stop)
+    );
+    Ok(())
+}
+
+/// The controller of changes of schedules, with what it watches.
+fn schedules(
+    config: &Config,
+    client: &kube::Client,
+    context: &Context,
+) -> Controller<ScheduleRequest> {
+    let mut controller = Controller::new(context.schedules.clone(), watcher::Config::default());
+    let store = controller.store();
+    // A Schedule, and a backup of it, has the tenant's name before its own.
+    for (kind, plural) in [("Schedule", "schedules"), ("Backup", "backups")] {
+        let kind = effects::velero_kind(kind, plural);
+        let store = store.clone();
+        controller = controller.watches_with(
+            metadata(client, &config.velero.namespace, &kind),
+            kind,
+            watcher::Config::default(),
+            move |object| {
+                let name = object.name_any();
+                refs(&store, |request: &ScheduleRequest| {
+                    schedule::watches_velero(request) && name.starts_with(&request.spec.tenant)
+                })
+            },
+        );
+    }
+    let kind = effects::argocd_kind("Application", "applications");
+    controller.watches_with(
+        metadata(client, &config.argocd.platform_namespace, &kind),
+        kind,
+        watcher::Config::default(),
+        move |_| refs(&store, schedule::watches_argocd),
+    )
+}
+
+/// Runs a controller until `stop`.
+async fn carry<M: Machine>(
+    controller: Controller<M>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) {
     controller
-        .graceful_shutdown_on({
-            let stop = stop.clone();
-            async move { stop.cancelled().await }
-        })
-        .run(reconcile, on_error, context)
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(reconcile::<M>, on_error, context)
         .for_each(|result| async move {
             if let Err(error) = result {
                 // A request that is gone is no error; all else was logged where it arose.
@@ -132,7 +199,39 @@ pub async fn run(
             }
         })
         .await;
-    Ok(())
+}
+
+/// Takes back what an earlier process may have left of the right to delete; tries
+/// until it is done, since nothing else should begin before.
+async fn sweep_rights(context: &Context, stop: &CancellationToken) {
+    let sweep = || async {
+        let everything = kube::api::ListParams::default();
+        let requests: Api<DeserializeGuard<RestoreRequest>> =
+            Api::namespaced(context.clients.kube.clone(), &context.config.namespace);
+        let clearing = requests
+            .list(&everything)
+            .await?
+            .into_iter()
+            .filter_map(|request| request.0.ok())
+            .filter(|request| phase_of(request) == Phase::Clearing)
+            .flat_map(|request| {
+                let name = request.name_any();
+                let namespaces = request.spec.namespaces.into_iter();
+                namespaces.map(move |namespace| (namespace, name.clone()))
+            })
+            .collect();
+        context.rights.sweep(&clearing).await
+    };
+    let until_done = async {
+        while let Err(error) = sweep().await {
+            tracing::warn!(%error, "the right to delete cannot be taken back yet");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = until_done => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 /// The metadata of the objects of a kind. An object that cannot be decoded cannot
@@ -145,10 +244,7 @@ fn metadata(
     Api::namespaced_with(client.clone(), namespace, kind)
 }
 
-fn refs(
-    store: &Store<RestoreRequest>,
-    wanted: impl Fn(&RestoreRequest) -> bool,
-) -> Vec<ObjectRef<RestoreRequest>> {
+fn refs<M: Machine>(store: &Store<M>, wanted: impl Fn(&M) -> bool) -> Vec<ObjectRef<M>> {
     store
         .state()
         .iter()
@@ -184,18 +280,18 @@ enum Interrupted {
     Request(#[from] kube::Error),
 }
 
-fn on_error(_: Arc<RestoreRequest>, error: &Interrupted, _: Arc<Context>) -> Action {
+fn on_error<M: Machine>(_: Arc<M>, error: &Interrupted, _: Arc<Context>) -> Action {
     tracing::warn!(%error, "trying again");
     Action::requeue(Duration::from_secs(1))
 }
 
-#[tracing::instrument(skip_all, fields(request = request.name_any(), tenant = request.spec.tenant))]
-async fn reconcile(
-    request: Arc<RestoreRequest>,
+#[tracing::instrument(skip_all, fields(request = request.name_any(), tenant = request.tenant()))]
+async fn reconcile<M: Machine>(
+    request: Arc<M>,
     context: Arc<Context>,
 ) -> Result<Action, Interrupted> {
     // I/O: what woke us may be older than what is written.
-    let Some(mut request) = context.requests.get_opt(&request.name_any()).await? else {
+    let Some(mut request) = M::api(&context).get_opt(&request.name_any()).await? else {
         return Ok(Action::await_change());
     };
     if let Some(pause) = backing_off(&request, Timestamp::now()) {
@@ -211,43 +307,30 @@ async fn reconcile(
     Ok(Action::requeue(Duration::ZERO))
 }
 
-enum Turn {
-    Go(Box<RestoreRequest>),
+enum Turn<M> {
+    Go(Box<M>),
     Rest(Action),
 }
 
 /// One turn of the loop: observe, decide, act, record.
-async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
-    let phase = phase_of(&request);
-    let admits = match phase {
-        Phase::Checking => true,
-        // What was checked is checked again just before the first delete.
-        Phase::Clearing => !status(&request).clearing_began(),
-        _ => false,
-    };
-    let _admission = if admits {
+async fn turn<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Interrupted> {
+    // I/O: nothing else happens while a right is held that is no longer needed.
+    if let Err(error) = request.lay_down_rights(context).await {
+        return fail(context, request, "take back the right to delete", &error).await;
+    }
+    let _admission = if request.needs_admission() {
         Some(context.admission.lock().await)
     } else {
         None
     };
     // I/O: reads only.
-    let seen = observe::observe(context, &request, phase).await;
+    let seen = request.observe(context).await;
     let now = Timestamp::now();
-    let current = status(&request);
-    let subject = Subject {
-        uid: &uid(&request),
-        created: request
-            .creation_timestamp()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        spec: &request.spec,
-        status: &current,
-    };
-    let policy = &context.config.policy;
     let step = match seen {
-        Ok(observed) => decide(subject, &observed, policy, now),
+        Ok(observed) => request.decide(&observed, context, now),
         // A world that cannot be seen must not keep people from withdrawing, nor
         // reminders and answers from being written down.
-        Err(error) => match decide(subject, &Observed::Nothing, policy, now) {
+        Err(error) => match request.decide(&M::nothing_seen(), context, now) {
             step @ Step::Record(_) => step,
             Step::Act(_) | Step::Wait { .. } | Step::Rest => {
                 return fail(context, request, "look at the world", &error).await;
@@ -257,19 +340,18 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
     match step {
         Step::Record(fact) => record::record(context, request, fact).await.map(Turn::from),
         Step::Act(effect) => {
-            let name = effect.name();
+            let name = M::name_of(&effect);
             tracing::info!(effect = name, "acting");
             // I/O: the one place where the world is changed.
-            match act::act(context, &request, effect).await {
+            match request.act(context, effect).await {
                 Ok(Some(fact)) => record::record(context, request, fact).await.map(Turn::from),
                 Ok(None) => again(context, request).await,
                 Err(error) => fail(context, request, name, &error).await,
             }
         }
         Step::Wait { until, why } => {
-            let said = current.waiting.as_ref().map(|note| &note.message);
-            if said != why.as_ref() {
-                return record::record(context, request, Fact::Waiting(why))
+            if request.waiting() != why.as_deref() {
+                return record::record(context, request, M::waits(why))
                     .await
                     .map(Turn::from);
             }
@@ -280,15 +362,15 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
     }
 }
 
-impl From<RestoreRequest> for Turn {
-    fn from(request: RestoreRequest) -> Self {
+impl<M> From<M> for Turn<M> {
+    fn from(request: M) -> Self {
         Self::Go(Box::new(request))
     }
 }
 
 /// After an effect that leaves no fact: look again, at what is written now.
-async fn again(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
-    Ok(match context.requests.get_opt(&request.name_any()).await? {
+async fn again<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Interrupted> {
+    Ok(match M::api(context).get_opt(&request.name_any()).await? {
         Some(request) => Turn::from(request),
         None => Turn::Rest(Action::await_change()),
     })
@@ -296,30 +378,23 @@ async fn again(context: &Context, request: RestoreRequest) -> Result<Turn, Inter
 
 /// Writes down that something failed, once per kind of failure, and waits
 /// before it is tried again.
-async fn fail(
+async fn fail<M: Machine>(
     context: &Context,
-    request: RestoreRequest,
+    request: M,
     effect: &str,
     error: &anyhow::Error,
-) -> Result<Turn, Interrupted> {
+) -> Result<Turn<M>, Interrupted> {
     let message = format!("{error:#}");
     tracing::warn!(effect, error = message, "failed; it will be tried again");
-    let request = record::record(
-        context,
-        request,
-        Fact::Failed {
-            effect: effect.to_owned(),
-            message,
-        },
-    )
-    .await?;
+    let fact = M::failed(effect.to_owned(), message);
+    let request = record::record(context, request, fact).await?;
     let pause = backing_off(&request, Timestamp::now()).unwrap_or_default();
     Ok(Turn::Rest(Action::requeue(pause)))
 }
 
 /// How long it still is until what failed last is tried again.
-fn backing_off(request: &RestoreRequest, now: Timestamp) -> Option<Duration> {
-    let last = request.status.as_ref()?.last_error.as_ref()?;
+fn backing_off<M: Machine>(request: &M, now: Timestamp) -> Option<Duration> {
+    let last = request.last_error()?;
     let pause = Duration::from_millis(100)
         .saturating_mul(1 << last.attempts.min(10))
         .min(LONGEST_BACKOFF);

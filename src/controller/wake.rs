@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::Stream;
 use futures::StreamExt as _;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::mpsc;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::machine::Machine;
 use super::{phase_of, refs};
 use crate::effects::github::Github;
 use crate::request::{Phase, RestoreRequest};
@@ -22,22 +23,38 @@ pub enum Wake {
     Open,
 }
 
-/// How many wakes wait to be taken up; more are let go, since the poll finds what they
-/// would have shown.
-pub const WAITING: usize = 1024;
+/// Hands wakes to all who look.
+pub type Waker = broadcast::Sender<Wake>;
 
-/// The requests that each wake concerns.
-pub(super) fn requests(
-    wakes: mpsc::Receiver<Wake>,
-    store: Store<RestoreRequest>,
-) -> impl Stream<Item = ObjectRef<RestoreRequest>> + Send + 'static {
+/// A waker with nobody who listens yet.
+pub fn waker() -> Waker {
+    // More at once are let go: the poll finds what they would have shown.
+    broadcast::Sender::new(1024)
+}
+
+/// The requests of a kind that each wake concerns.
+pub(super) fn stream<K>(
+    wakes: broadcast::Receiver<Wake>,
+    store: Store<K>,
+    concerns: fn(&K, Wake) -> bool,
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
+where
+    K: Machine,
+{
     futures::stream::unfold(wakes, |mut wakes| async {
-        wakes.recv().await.map(|wake| (wake, wakes))
+        loop {
+            match wakes.recv().await {
+                Ok(wake) => return Some((wake, wakes)),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
     })
     .flat_map(move |wake| futures::stream::iter(refs(&store, |request| concerns(request, wake))))
 }
 
-fn concerns(request: &RestoreRequest, wake: Wake) -> bool {
+/// Whether it concerns a restore.
+pub(super) fn concerns_restore(request: &RestoreRequest, wake: Wake) -> bool {
     match wake {
         Wake::Pull(number) => request.status.as_ref().is_some_and(|status| {
             [&status.pause, &status.resume]
@@ -56,19 +73,14 @@ fn concerns(request: &RestoreRequest, wake: Wake) -> bool {
 /// Looks through the merged pull requests now and then: one of a request that has ended
 /// has nobody else who looks at it (L1). A conditional request, which is free while
 /// nothing is closed.
-pub(super) async fn watch_merges(
-    github: Github,
-    wake: mpsc::Sender<Wake>,
-    every: Duration,
-    stop: CancellationToken,
-) {
+pub async fn watch_merges(github: Github, wake: Waker, every: Duration, stop: CancellationToken) {
     let mut seen = HashSet::new();
     loop {
         match github.merged_lately().await {
             Ok(numbers) => {
                 for number in numbers {
                     if seen.insert(number) {
-                        let _ = wake.try_send(Wake::Pull(number));
+                        let _ = wake.send(Wake::Pull(number));
                     }
                 }
             }

@@ -15,11 +15,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::controller::Wake;
+use crate::controller::Waker;
 use crate::effects::github::Github;
 
 use webhook::Webhooks;
@@ -30,7 +29,7 @@ const MOST_BYTES: usize = 1 << 20;
 struct Served {
     github: Github,
     webhooks: Option<Webhooks>,
-    wake: mpsc::Sender<Wake>,
+    wake: Waker,
 }
 
 /// Listens, so that an address that is taken is told before anything starts; then
@@ -38,7 +37,7 @@ struct Served {
 pub async fn listen(
     settings: &config::Web,
     github: Github,
-    wake: mpsc::Sender<Wake>,
+    wake: Waker,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let address = settings.listen;
@@ -72,16 +71,16 @@ async fn metrics(State(served): State<Arc<Served>>) -> Response {
     if let Some(webhooks) = &served.webhooks {
         text.push_str(&webhooks.text());
     }
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        text,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn github_webhook(State(served): State<Arc<Served>>, request: Request) -> Response {
     let Some(webhooks) = &served.webhooks else {
-        return (StatusCode::NOT_FOUND, "no webhookSecretFile is configured\n").into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            "no webhookSecretFile is configured\n",
+        )
+            .into_response();
     };
     let (head, body) = request.into_parts();
     let body = match read(body).await {
@@ -91,9 +90,8 @@ async fn github_webhook(State(served): State<Arc<Served>>, request: Request) -> 
     match webhooks.take(&head.headers, &body, &served.github) {
         Ok(wakes) => {
             for wake in wakes {
-                // A queue that is full says that a look is due anyway, and what is
-                // let go is found by the poll.
-                let _ = served.wake.try_send(wake);
+                // Nobody listens only while everything ends.
+                let _ = served.wake.send(wake);
             }
             (StatusCode::ACCEPTED, "seen\n").into_response()
         }

@@ -155,7 +155,11 @@ impl Webhooks {
             .pointer("/repository/full_name")
             .and_then(Value::as_str)
             .is_some_and(|name| name.eq_ignore_ascii_case(&github.full_name()));
-        Ok(if ours { wakes(event, &body) } else { Vec::new() })
+        Ok(if ours {
+            wakes(event, &body)
+        } else {
+            Vec::new()
+        })
     }
 
     /// In Prometheus' text form.
@@ -199,7 +203,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     }
     (0..text.len())
         .step_by(2)
-        .map(|at| digit(text, at)?.checked_mul(16)?.checked_add(digit(text, at + 1)?))
+        .map(|at| {
+            digit(text, at)?
+                .checked_mul(16)?
+                .checked_add(digit(text, at + 1)?)
+        })
         .collect()
 }
 

@@ -13,6 +13,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{CustomResourceExt as _, ResourceExt};
 use refloat::request::{Phase, RestoreRequest, names, phase};
+use refloat::schedule::ScheduleRequest;
 
 use crate::refloat::{Refloat, external, until};
 
@@ -56,20 +57,26 @@ impl World {
         let suffix = setup.suffix.clone();
         let harbour = Harbour::start(setup).await?;
         let definitions: Api<CustomResourceDefinition> = Api::all(harbour.client.0.clone());
-        let definition = RestoreRequest::crd();
-        definitions
-            .patch(
-                RestoreRequest::crd_name(),
-                &PatchParams::apply("harbour").force(),
-                &Patch::Apply(&definition),
-            )
-            .await?;
+        for definition in [RestoreRequest::crd(), ScheduleRequest::crd()] {
+            definitions
+                .patch(
+                    &definition.name_any(),
+                    &PatchParams::apply("harbour").force(),
+                    &Patch::Apply(&definition),
+                )
+                .await?;
+        }
         let world = Self {
             harbour,
             suffix,
             alone,
         };
-        until(|| async { Ok(world.requests().list(&ListParams::default()).await.is_ok()) }).await?;
+        until(|| async {
+            let all = ListParams::default();
+            Ok(world.requests().list(&all).await.is_ok()
+                && world.schedule_requests().list(&all).await.is_ok())
+        })
+        .await?;
         Ok(world)
     }
 
@@ -114,6 +121,13 @@ impl World {
     }
 
     pub fn requests(&self) -> Api<RestoreRequest> {
+        Api::namespaced(
+            self.harbour.client.0.clone(),
+            &self.harbour.namespaces.refloat,
+        )
+    }
+
+    pub fn schedule_requests(&self) -> Api<ScheduleRequest> {
         Api::namespaced(
             self.harbour.client.0.clone(),
             &self.harbour.namespaces.refloat,
@@ -232,7 +246,7 @@ impl World {
         Ok(())
     }
 
-    fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+    pub fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
         let kind = kube::core::ApiResource {
             group: "velero.io".to_owned(),
             version: "v1".to_owned(),

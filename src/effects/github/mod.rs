@@ -11,6 +11,8 @@ mod orders;
 mod pace;
 mod pulls;
 mod restore;
+mod schedule_body;
+mod schedules;
 mod transport;
 
 use std::collections::HashMap;
@@ -28,6 +30,8 @@ pub use orders::{Found, Orders};
 pub use pace::Meter;
 pub use pulls::{Closing, Editing, Merging, OfHead, Proposal, Proposed};
 pub use restore::{Context, edit};
+pub use schedule_body::describe_schedule;
+pub use schedules::Ordered;
 
 use auth::Auth;
 use pace::Pace;
@@ -118,6 +122,24 @@ impl Github {
             return rest.to_owned();
         }
         format!("/repos/{}/{}/{rest}", self.owner, self.repository)
+    }
+
+    /// `owner/name` of the repository.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.repository)
+    }
+
+    /// The numbers of pull requests of Refloat's that were merged lately.
+    pub async fn merged_lately(&self) -> anyhow::Result<Vec<u64>> {
+        let closed: Vec<pulls::Answer> = self
+            .read("pulls?state=closed&sort=updated&direction=desc&per_page=30")
+            .await?
+            .unwrap_or_default();
+        Ok(closed
+            .iter()
+            .filter(|pull| pull.is_merged() && pull.head.branch.starts_with("refloat/"))
+            .map(|pull| pull.number)
+            .collect())
     }
 
     /// Where a branch stands; `None` if there is none.

@@ -393,6 +393,7 @@ impl Server {
         let mut at = self.hub.enter(&repo, actor).await?;
         let done = act(&mut at).await;
         at.save()?;
+        at.announce().await?;
         done
     }
 
@@ -411,6 +412,7 @@ impl Server {
         let mut at = self.hub.enter(&repo, actor).await?;
         let done = act(&mut at).await;
         at.save()?;
+        at.announce().await?;
         done
     }
 }
