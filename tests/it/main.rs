@@ -17,6 +17,7 @@ mod github_webhooks;
 mod kills;
 mod latency;
 mod notify;
+mod notify_kills;
 mod refloat;
 mod refusals;
 mod restore;
