@@ -57,18 +57,14 @@ pub(super) fn github(section: &mut Section) -> Github {
         );
     }
     let full = section.string("repository").required().unwrap_or_default();
-    let (owner, repository) = match pair(&full) {
-        Some(pair) => pair,
-        None => {
-            if !full.is_empty() {
-                section.fault(
-                    "repository",
-                    format!("{full} is not owner/name, such as platform/infra-ocp4-tenants"),
-                );
-            }
-            (String::new(), String::new())
-        }
-    };
+    let named = pair(&full);
+    if named.is_none() && !full.is_empty() {
+        section.fault(
+            "repository",
+            format!("{full} is not owner/name, such as platform/infra-ocp4-tenants"),
+        );
+    }
+    let (owner, repository) = named.unwrap_or_default();
     let orders = section
         .string("orders")
         .or("application-definitions/wave-*/*-tenant.yaml");

@@ -26,17 +26,15 @@ pub(super) fn web(section: &mut Section) -> Option<Web> {
         }
         return None;
     };
-    match listen.parse() {
-        Ok(listen) => Some(Web {
-            listen,
-            webhook_secret: secret,
-        }),
-        Err(_) => {
-            section.fault(
-                "listen",
-                format!("{listen} is not an address with a port, such as 0.0.0.0:8080"),
-            );
-            None
-        }
-    }
+    let Ok(listen) = listen.parse() else {
+        section.fault(
+            "listen",
+            format!("{listen} is not an address with a port, such as 0.0.0.0:8080"),
+        );
+        return None;
+    };
+    Some(Web {
+        listen,
+        webhook_secret: secret,
+    })
 }

@@ -28,6 +28,7 @@ pub enum Observed {
 }
 
 /// A pull request, live.
+#[allow(clippy::struct_excessive_bools)] // Each is one thing that GitHub says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pull {
     pub number: u64,

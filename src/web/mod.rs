@@ -83,9 +83,8 @@ async fn github_webhook(State(served): State<Arc<Served>>, request: Request) -> 
             .into_response();
     };
     let (head, body) = request.into_parts();
-    let body = match read(body).await {
-        Some(body) => body,
-        None => return webhooks.refuse(webhook::Refused::Oversized),
+    let Some(body) = read(body).await else {
+        return webhooks.refuse(webhook::Refused::Oversized);
     };
     match webhooks.take(&head.headers, &body, &served.github) {
         Ok(wakes) => {

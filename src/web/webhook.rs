@@ -1,6 +1,7 @@
 //! Webhooks of GitHub: whether one is genuine and new, and what it says happened.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -171,11 +172,13 @@ impl Webhooks {
             self.taken.load(Ordering::Relaxed)
         );
         for (refused, counter) in Refused::ALL.iter().zip(&self.refused) {
-            text.push_str(&format!(
-                "refloat_github_webhooks_total{{outcome=\"{}\"}} {}\n",
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "refloat_github_webhooks_total{{outcome=\"{}\"}} {}",
                 refused.word(),
                 counter.load(Ordering::Relaxed)
-            ));
+            );
         }
         text
     }

@@ -136,13 +136,10 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
         (Action::Retry, Reason::MergedOtherwise) => {
             "it is taken as it was merged, and a reviewer is asked once more.".to_owned()
         }
-        (Action::ResumeAsIs, Reason::MergedOtherwise) => {
-            "the restore ends, nothing is deleted, and self-heal is turned on again.".to_owned()
-        }
         (Action::Retry, Reason::ResumeBlocked) => {
             "turning self-heal on again is tried once more.".to_owned()
         }
-        (Action::ResumeAsIs, Reason::SafetyBackupFailed) => {
+        (Action::ResumeAsIs, Reason::SafetyBackupFailed | Reason::MergedOtherwise) => {
             "the restore ends, nothing is deleted, and self-heal is turned on again.".to_owned()
         }
         (Action::ResumeAsIs, Reason::RestoreStalled) => {

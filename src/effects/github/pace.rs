@@ -1,5 +1,6 @@
 //! Asking nicely: one queue, mutations apart, and GitHub's limits obeyed.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -168,10 +169,12 @@ impl Meter {
             ("refused", &self.refused),
             ("limited", &self.limited),
         ] {
-            text.push_str(&format!(
-                "refloat_github_requests_total{{kind=\"{kind}\"}} {}\n",
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "refloat_github_requests_total{{kind=\"{kind}\"}} {}",
                 count(value)
-            ));
+            );
         }
         let gauge = |name: &str, help: &str, value: &AtomicI64| {
             let value = value.load(Ordering::Relaxed);
@@ -206,9 +209,11 @@ mod tests {
 
     #[test]
     fn what_github_asks_is_obeyed() {
+        type Headers<'a> = &'a [(&'static str, &'a str)];
+        type Case<'a> = (&'a str, u16, Headers<'a>, Option<u64>);
         let now = jiff::Timestamp::now().as_second();
         let soon = (now + 30).to_string();
-        let cases: [(&str, u16, &[(&'static str, &str)], Option<u64>); 7] = [
+        let cases: [Case<'_>; 7] = [
             ("all is well", 200, &[("x-ratelimit-remaining", "9")], None),
             (
                 "refused for another reason",

@@ -166,8 +166,7 @@ impl Pass<'_> {
             PullState::Closed => end(Outcome::Denied, closed(opened)),
             PullState::Open => match outdated(pull, opened) {
                 Some(why) => Step::Record(Fact::Voided(why, None)),
-                None => self
-                    .mirror(Which::Pause, self.status().approved.as_ref())
+                None => Self::mirror(Which::Pause, self.status().approved.as_ref())
                     .or_else(|| self.merge_or_wait(pull))
                     .unwrap_or_else(|| {
                         Step::Act(Effect::MergePull(Which::Pause, opened.head_sha.clone()))
@@ -178,7 +177,7 @@ impl Pass<'_> {
 
     /// What was said in chat is written into the pull request before it is merged,
     /// where the next reader of the order's history looks for it.
-    pub(super) fn mirror(&self, which: Which, approved: Option<&Approved>) -> Option<Step> {
+    pub(super) fn mirror(which: Which, approved: Option<&Approved>) -> Option<Step> {
         let in_chat = approved.is_some_and(|approved| {
             approved.mirrored_at.is_none()
                 && approved
@@ -218,7 +217,7 @@ impl Pass<'_> {
             self.policy.poll
         };
         let next = waiting.at.saturating_add(pause).unwrap_or(Timestamp::MAX);
-        (self.now < next).then(|| Step::Wait {
+        (self.now < next).then_some(Step::Wait {
             until: next,
             why: Some(why),
         })

@@ -229,7 +229,7 @@ impl Pass<'_> {
                         ),
                     );
                 }
-                self.mirror(Which::Resume, fact.approved.as_ref())
+                Self::mirror(Which::Resume, fact.approved.as_ref())
                     .or_else(|| self.merge_or_wait(pull))
                     .unwrap_or_else(|| {
                         Step::Act(Effect::MergePull(Which::Resume, opened.head_sha.clone()))

@@ -201,6 +201,16 @@ fn one_login_is_one_person_whatever_the_names() {
     assert_eq!(stand(&people, vec![yes("olav")], &[], "h"), "open");
 }
 
+type Case<'a> = (
+    &'a str,
+    Rules,
+    Option<&'a [&'a str]>,
+    Vec<Vote>,
+    Vec<Review>,
+    &'a str,
+    &'a str,
+);
+
 /// How many it takes, which kinds count, and who is in the team.
 #[test]
 fn by_other_rules() {
@@ -219,15 +229,6 @@ fn by_other_rules() {
         reviews: false,
         ..Rules::default()
     };
-    type Case<'a> = (
-        &'a str,
-        Rules,
-        Option<&'a [&'a str]>,
-        Vec<Vote>,
-        Vec<Review>,
-        &'a str,
-        &'a str,
-    );
     let everybody: &[&str] = &["olav-gh", "ida-gh", "ann-gh", "kari-gh"];
     let cases: Vec<Case<'_>> = vec![
         (
