@@ -49,6 +49,14 @@ pub struct Incoming {
     pub thread: Option<String>,
 }
 
+/// A text that is too long for a message, to be shown as a file beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The name of the file.
+    pub name: String,
+    pub text: String,
+}
+
 /// A chat service.
 pub trait Chat: Send + Sync + 'static {
     /// Waits for the next thing that somebody says; `None` when the chat has
@@ -58,6 +66,17 @@ pub trait Chat: Send + Sync + 'static {
     /// Answers a person, so that only they need to see it. The text is lightly
     /// Markdown: `**bold**`, code spans, lists, and `\` before what would be markup.
     fn reply(&self, to: &Incoming, text: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// As [`Chat::reply`], with a file. A chat that takes no files says the text and
+    /// then what the file holds.
+    fn reply_with(
+        &self,
+        to: &Incoming,
+        text: &str,
+        file: &Attachment,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async move { self.reply(to, &format!("{text}\n{}", file.text)).await }
+    }
 
     /// Makes the chat's thread of a request match: creates it if there is none,
     /// edits the card in place if it differs, and appends the messages that are

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::guard::{Guard, holds};
 use super::observed::{Review, ReviewState};
 use super::people::{Entry, People};
 use super::preflight::{count, list};
@@ -251,12 +252,13 @@ fn in_team(entry: &Entry, team: Option<&BTreeSet<String>>) -> bool {
 
 /// S1: the same person, by name or by a shared GitHub login.
 fn is_requester(spec: &RestoreRequestSpec, people: &People, entry: &Entry) -> bool {
-    people.by_account(&spec.requester).is_some_and(|requester| {
-        requester.name == entry.name
-            || requester
-                .logins()
-                .any(|one| entry.logins().any(|other| one.eq_ignore_ascii_case(other)))
-    })
+    holds(Guard::S1)
+        && people.by_account(&spec.requester).is_some_and(|requester| {
+            requester.name == entry.name
+                || requester
+                    .logins()
+                    .any(|one| entry.logins().any(|other| one.eq_ignore_ascii_case(other)))
+        })
 }
 
 /// S1: a reviewer, and not the requester, neither by name nor by GitHub login.
@@ -293,6 +295,16 @@ pub fn still_may(
     } else {
         Err(format!("{} may no longer approve.", list(&lost)))
     }
+}
+
+/// The reviewer who consented to exactly `digest`, by their name in the configuration.
+pub fn consented(spec: &RestoreRequestSpec, people: &People, digest: &str) -> Option<String> {
+    spec.consents
+        .iter()
+        .filter(|given| given.digest == digest)
+        .find_map(|given| people.by_account(&given.by))
+        .filter(|entry| may_approve(spec, people, entry))
+        .map(|entry| entry.name.clone())
 }
 
 /// A reviewer's no in chat, in words.

@@ -8,16 +8,22 @@ mod about;
 mod choose;
 mod complete;
 mod find;
+mod preview;
 mod request;
 mod schedule;
+mod undo;
 mod vote;
+mod waive;
 mod withdraw;
 mod write;
 
 pub use choose::{Chosen, choose};
+pub use preview::{LogLookup, PreviewLookup};
 pub use request::{admit, name};
 pub use schedule::{Asked, admit as admit_schedule};
+pub use undo::{Undo, undo};
 pub use vote::{Cast, vote};
+pub use waive::{Consented, consent, waive};
 pub use withdraw::{Withdrawn, withdraw};
 
 use std::collections::HashMap;
@@ -33,7 +39,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
-use super::{Chat, Incoming, RenderContext};
+use super::{Attachment, Chat, Incoming, RenderContext};
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
@@ -55,6 +61,8 @@ pub struct Desk {
     pub velero_namespace: String,
     pub people: Arc<People>,
     pub lookup: OrderLookup,
+    pub previews: PreviewLookup,
+    pub logs: LogLookup,
     /// The version of Velero's server, if it is configured.
     pub velero_version: Option<VeleroVersion>,
     pub context: RenderContext,
@@ -66,6 +74,22 @@ impl std::fmt::Debug for Desk {
             .field("namespace", &self.namespace)
             .field("velero_namespace", &self.velero_namespace)
             .finish_non_exhaustive()
+    }
+}
+
+/// An answer, with a file where there is more to it than a message takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub text: String,
+    pub attachment: Option<Attachment>,
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            attachment: None,
+        }
     }
 }
 
@@ -122,15 +146,20 @@ impl Desk {
     }
 
     async fn handle<C: Chat>(&self, incoming: &Incoming, chat: &C) {
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answer(incoming))
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.respond(incoming))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(person = incoming.from.id, "an answer took too long");
                 "That took too long, and I do not know whether it was done. See `restore status`, \
                  then say it again."
                     .to_owned()
+                    .into()
             });
-        if let Err(error) = chat.reply(incoming, &answer).await {
+        let said = match &answer.attachment {
+            None => chat.reply(incoming, &answer.text).await,
+            Some(file) => chat.reply_with(incoming, &answer.text, file).await,
+        };
+        if let Err(error) = said {
             tracing::warn!(
                 person = incoming.from.id,
                 error = format!("{error:#}"),
@@ -141,12 +170,18 @@ impl Desk {
 
     /// Does what somebody says, and answers in words.
     pub async fn answer(&self, incoming: &Incoming) -> String {
+        self.respond(incoming).await.text
+    }
+
+    /// As [`Desk::answer`], with a file where there is one.
+    pub async fn respond(&self, incoming: &Incoming) -> Reply {
         let incoming = &Incoming {
             from: tidy(&incoming.from),
             ..incoming.clone()
         };
         match self.attend(incoming).await {
-            Ok(words) | Err(Failure::Refused(words)) => words,
+            Ok(reply) => reply,
+            Err(Failure::Refused(words)) => words.into(),
             Err(Failure::Broken(error)) => {
                 tracing::error!(
                     person = incoming.from.id,
@@ -156,13 +191,14 @@ impl Desk {
                 "I could not do that, because the cluster or the orders did not answer as they \
                  should. Say it again in a while; the log says more."
                     .to_owned()
+                    .into()
             }
         }
     }
 
-    async fn attend(&self, incoming: &Incoming) -> Result<String, Failure> {
+    async fn attend(&self, incoming: &Incoming) -> Result<Reply, Failure> {
         if let Some(words) = self.complete(incoming).await? {
-            return Ok(words);
+            return Ok(words.into());
         }
         let command = match parse(&incoming.text) {
             Ok(command) => command,
@@ -171,7 +207,13 @@ impl Desk {
         if let Availability::NotYet(words) = command.availability() {
             return refused(words);
         }
-        match command {
+        let words = match command {
+            Command::Restore(Restore::Preview(asked)) => {
+                return self.preview(incoming, &asked).await;
+            }
+            Command::Restore(Restore::Log(target)) => {
+                return self.log(incoming, target.request).await;
+            }
             Command::Restore(restore) => self.restore(incoming, restore).await,
             Command::Schedule(schedule) => self.schedule(incoming, schedule).await,
             Command::Approve { request, digest } => {
@@ -199,7 +241,8 @@ impl Desk {
             Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
                 refused("That is not available yet.")
             }
-        }
+        };
+        words.map(Reply::from)
     }
 
     async fn restore(&self, incoming: &Incoming, restore: Restore) -> Result<String, Failure> {
@@ -212,7 +255,14 @@ impl Desk {
                 self.choose(incoming, target.request, Action::ResumeAsIs)
                     .await
             }
-            Restore::Preview(_) | Restore::Copy(_) | Restore::Undo(_) => {
+            Restore::Undo(target) => self.undo(incoming, target.request).await,
+            Restore::Consent { request, digest } => {
+                let digest = digest.as_ref().map(refloat_commands::Digest::as_str);
+                self.consent(incoming, request, digest).await
+            }
+            Restore::Waive(target) => self.waive(incoming, target.request).await,
+            // The first and the last are attended to above.
+            Restore::Preview(_) | Restore::Copy(_) | Restore::Log(_) => {
                 refused("That is not available yet.")
             }
         }
