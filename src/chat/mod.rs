@@ -10,8 +10,8 @@
 //! chat service is an adapter behind the port [`Chat`].
 //!
 //! Architecture invariant: nothing here but `console/` knows which chat it is,
-//! and nothing here touches Argo CD or Git; of Velero, only the names of
-//! backups are read, to offer them.
+//! and nothing here touches Argo CD or Git; of Velero, what the shelf knows is
+//! shown, and a backup is asked for by `effects`.
 
 pub mod console;
 pub mod desk;
@@ -35,6 +35,12 @@ pub use render::{RenderContext, render};
 pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
 pub(crate) use words::put;
 
+/// Words for what others render too: the tables of backups.
+pub(crate) mod in_words {
+    pub(crate) use super::harmless::{code, harmless};
+    pub(crate) use super::words::{between, bytes};
+}
+
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -47,6 +53,16 @@ pub struct Incoming {
     pub text: String,
     /// The name of the request in whose thread it was said.
     pub thread: Option<String>,
+}
+
+/// A file that goes with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// With its ending, such as `backups.png`.
+    pub name: String,
+    /// Such as `image/png`.
+    pub media_type: &'static str,
+    pub bytes: Vec<u8>,
 }
 
 /// A text that is too long for a message, to be shown as a file beside it.
@@ -66,6 +82,19 @@ pub trait Chat: Send + Sync + 'static {
     /// Answers a person, so that only they need to see it. The text is lightly
     /// Markdown: `**bold**`, code spans, lists, and `\` before what would be markup.
     fn reply(&self, to: &Incoming, text: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Answers a person with files, or says more after an answer, such as how what they asked for goes on.
+    /// The first for a message is its answer, so that nobody need call [`Chat::reply`] before. The text is
+    /// as for that; a chat that takes no files leaves them out.
+    fn show(
+        &self,
+        to: &Incoming,
+        text: &str,
+        files: &[File],
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let _ = files;
+        self.reply(to, text)
+    }
 
     /// As [`Chat::reply`], with a file. A chat that takes no files says the text and
     /// then what the file holds.

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use crate::clock::Clock;
 use crate::request::Policy;
 use crate::request::approval::Rules;
 use crate::request::people::{Entry, People};
@@ -46,6 +47,8 @@ pub struct Config {
     pub schedules: crate::schedule::Policy,
     /// Where people are told of what they did not ask about; `None`: nowhere.
     pub notifications: Option<crate::notify::Policy>,
+    /// What time it is for what is shown of backups; no setting, but the system's clock.
+    pub clock: Clock,
 }
 
 #[derive(Clone, Debug)]
@@ -198,6 +201,7 @@ impl Config {
             policy,
             schedules,
             notifications,
+            clock: Clock::system(),
         })
     }
 }

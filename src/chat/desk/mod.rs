@@ -5,6 +5,7 @@
 //! that refuses it. This file and `write.rs` do the reading and the writing.
 
 mod about;
+mod backups;
 mod choose;
 mod complete;
 mod find;
@@ -40,6 +41,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
 use super::{Attachment, Chat, Incoming, RenderContext};
+use crate::clock::Clock;
+use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
@@ -65,6 +68,9 @@ pub struct Desk {
     pub logs: LogLookup,
     /// The version of Velero's server, if it is configured.
     pub velero_version: Option<VeleroVersion>,
+    /// What is known of Velero's backups and schedules.
+    pub shelf: Shelf,
+    pub clock: Clock,
     pub context: RenderContext,
 }
 
@@ -136,7 +142,7 @@ impl Desk {
                     // Its failure, if any, is its own.
                     let _ = before.await;
                 }
-                desk.handle(&incoming, &*chat).await;
+                desk.handle(&incoming, &chat).await;
             });
             last.insert(person, task);
         }
@@ -145,7 +151,14 @@ impl Desk {
         }
     }
 
-    async fn handle<C: Chat>(&self, incoming: &Incoming, chat: &C) {
+    async fn handle<C: Chat>(self: &Arc<Self>, incoming: &Incoming, chat: &Arc<C>) {
+        if let Some(command) = backups::asked(&incoming.text) {
+            let incoming = Incoming {
+                from: tidy(&incoming.from),
+                ..incoming.clone()
+            };
+            return self.tell_of_backups(&incoming, command, chat).await;
+        }
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.respond(incoming))
             .await
             .unwrap_or_else(|_| {
@@ -179,21 +192,7 @@ impl Desk {
             from: tidy(&incoming.from),
             ..incoming.clone()
         };
-        match self.attend(incoming).await {
-            Ok(reply) => reply,
-            Err(Failure::Refused(words)) => words.into(),
-            Err(Failure::Broken(error)) => {
-                tracing::error!(
-                    person = incoming.from.id,
-                    error = format!("{error:#}"),
-                    "what somebody said could not be attended to"
-                );
-                "I could not do that, because the cluster or the orders did not answer as they \
-                 should. Say it again in a while; the log says more."
-                    .to_owned()
-                    .into()
-            }
-        }
+        in_words(incoming, self.attend(incoming).await)
     }
 
     async fn attend(&self, incoming: &Incoming) -> Result<Reply, Failure> {
@@ -238,8 +237,9 @@ impl Desk {
             }
             Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
             // None of these is available; the grammar has said so above.
-            Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
-                refused("That is not available yet.")
+            Command::Refloat(Refloat::Pause { .. }) => refused("That is not available yet."),
+            Command::Backups(backups) => {
+                self.backups(incoming, backups).await.map(|told| told.text)
             }
         };
         words.map(Reply::from)
@@ -270,6 +270,25 @@ impl Desk {
 
     fn requests(&self) -> Api<RestoreRequest> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// What was done, or why it was not.
+fn in_words(incoming: &Incoming, done: Result<Reply, Failure>) -> Reply {
+    match done {
+        Ok(reply) => reply,
+        Err(Failure::Refused(words)) => words.into(),
+        Err(Failure::Broken(error)) => {
+            tracing::error!(
+                person = incoming.from.id,
+                error = format!("{error:#}"),
+                "what somebody said could not be attended to"
+            );
+            "I could not do that, because the cluster or the orders did not answer as they \
+             should. Say it again in a while; the log says more."
+                .to_owned()
+                .into()
+        }
     }
 }
 
