@@ -14,3 +14,4 @@ pub mod schedule;
 pub mod schedule_times;
 pub mod serve;
 pub mod telemetry;
+pub mod web;

@@ -18,6 +18,7 @@ use crate::effects::velero::shelf::Shelf;
 use crate::notify;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
+use crate::web;
 
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
 /// fails only if it cannot begin.
@@ -89,7 +90,18 @@ pub async fn serve<C: Chat>(
         // cluster, and goes on at the next start.
         stop.cancel();
     };
-    let working = controller::run(config, clients, stop.clone());
+    let wake = controller::waker();
+    if let Some(settings) = &config.web {
+        let github = clients.github.clone();
+        tokio::spawn(web::listen(settings, github, wake.clone(), stop.clone()).await?);
+    }
+    tokio::spawn(controller::watch_merges(
+        clients.github.clone(),
+        wake.clone(),
+        config.policy.poll.unsigned_abs(),
+        stop.clone(),
+    ));
+    let working = controller::run(config, clients, &wake, stop.clone());
     let everything =
         async { tokio::join!(publishing, schedules, telling, answering, shelving, working).5 };
     let patience = async {

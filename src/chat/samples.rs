@@ -49,6 +49,7 @@ pub(crate) fn people() -> People {
             ("discord".to_owned(), id.to_owned()),
         ],
         github: None,
+        github_also: Vec::new(),
         tenants: tenants.iter().map(|&tenant| tenant.to_owned()).collect(),
         reviewer,
     };
@@ -169,6 +170,7 @@ pub(crate) fn pull(number: u64, seconds: i64, merged: Option<i64>) -> PullReques
             url: format!("https://git.example.com/platform/infra-ocp4-tenants/pull/{number}"),
             branch: format!("refloat/{number}"),
             head_sha: format!("{number}abc"),
+            ..Opened::default()
         }),
         record: SelfHealRecord {
             value: Some(true),
@@ -190,6 +192,8 @@ pub(crate) fn approved(seconds: i64) -> Approved {
         by: "Ravi".to_owned(),
         via: Via::Chat,
         digest: "d".to_owned(),
+        approvers: Vec::new(),
+        mirrored_at: None,
     }
 }
 

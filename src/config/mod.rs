@@ -1,22 +1,28 @@
 //! The configuration: one YAML file, read and checked whole before anything starts.
 
+mod github;
 mod notifications;
 mod reader;
+mod secret;
+mod web;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::request::Policy;
+use crate::request::approval::Rules;
 use crate::request::people::{Entry, People};
 use crate::schedule_times::VeleroVersion;
 
+pub use github::{Github, MergeMethod};
 pub use reader::Fault;
+pub use secret::Secret;
+pub use web::Web;
+
 use reader::Section;
 
 /// Everything an operator may set. See `deploy/refloat.example.yaml` for what
@@ -34,6 +40,8 @@ pub struct Config {
     pub argocd: Argocd,
     pub velero: Velero,
     pub chat: Chat,
+    /// Without it Refloat listens nowhere.
+    pub web: Option<Web>,
     pub policy: Policy,
     /// The deadlines of changes of schedules.
     pub schedules: crate::schedule::Policy,
@@ -41,38 +49,6 @@ pub struct Config {
     pub notifications: Option<crate::notify::Policy>,
     /// What time it is for what is shown of backups; no setting, but the system's clock.
     pub clock: Clock,
-}
-
-#[derive(Clone, Debug)]
-pub struct Github {
-    /// The REST API's address, such as `https://ghe.example.com/api/v3`.
-    pub api: String,
-    pub owner: String,
-    pub repository: String,
-    pub branch: String,
-    /// Glob of the order files in the repository.
-    pub orders: String,
-    pub token: SecretString,
-    pub merge_method: MergeMethod,
-    pub timeout: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MergeMethod {
-    Merge,
-    Squash,
-    Rebase,
-}
-
-impl MergeMethod {
-    /// As the API calls it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Merge => "merge",
-            Self::Squash => "squash",
-            Self::Rebase => "rebase",
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -142,7 +118,7 @@ impl Config {
         root.absorb(kubernetes);
 
         let mut section = root.section("github");
-        let github = github(&mut section);
+        let mut github = github::github(&mut section);
         root.absorb(section);
 
         let mut section = root.section("argocd");
@@ -196,7 +172,12 @@ impl Config {
         };
         root.absorb(section);
 
-        let (policy, schedules) = policy(&mut root, people, &namespace);
+        let mut section = root.section("web");
+        let web = web::web(&mut section);
+        root.absorb(section);
+
+        let (policy, schedules, team) = policy(&mut root, people, &namespace);
+        github.team = team;
         let mut section = root.section("notifications");
         let notifications = notifications::notifications(
             &mut section,
@@ -216,6 +197,7 @@ impl Config {
             },
             velero,
             chat,
+            web,
             policy,
             schedules,
             notifications,
@@ -229,61 +211,6 @@ fn version(section: &mut Section) -> Option<VeleroVersion> {
     text.parse()
         .map_err(|error| section.fault("version", error))
         .ok()
-}
-
-fn github(section: &mut Section) -> Github {
-    let api = section.string("api").or("https://api.github.com");
-    if !(api.starts_with("https://") || api.starts_with("http://")) {
-        section.fault(
-            "api",
-            "write an address that begins with https://".to_owned(),
-        );
-    }
-    let full = section.string("repository").required().unwrap_or_default();
-    let (owner, repository) = match full.split_once('/') {
-        Some((owner, repository))
-            if !owner.is_empty() && !repository.is_empty() && !repository.contains('/') =>
-        {
-            (owner.to_owned(), repository.to_owned())
-        }
-        _ => {
-            if !full.is_empty() {
-                section.fault(
-                    "repository",
-                    format!("{full} is not owner/name, such as platform/infra-ocp4-tenants"),
-                );
-            }
-            (String::new(), String::new())
-        }
-    };
-    let orders = section
-        .string("orders")
-        .or("application-definitions/wave-*/*-tenant.yaml");
-    if let Err(error) = globset::Glob::new(&orders) {
-        section.fault("orders", format!("this is not a glob: {error}"));
-    }
-    let merge_method = match section.string("mergeMethod").or("merge").as_str() {
-        "merge" => MergeMethod::Merge,
-        "squash" => MergeMethod::Squash,
-        "rebase" => MergeMethod::Rebase,
-        other => {
-            section.fault(
-                "mergeMethod",
-                format!("{other} is not one of merge, squash, rebase"),
-            );
-            MergeMethod::Merge
-        }
-    };
-    Github {
-        api,
-        owner,
-        repository,
-        branch: section.string("branch").or("main"),
-        orders,
-        token: section.secret("token", "tokenFile", "tokenEnv"),
-        merge_method,
-        timeout: section.duration("timeout", "10s").unsigned_abs(),
-    }
 }
 
 fn people(root: &mut Section) -> People {
@@ -306,21 +233,21 @@ fn people(root: &mut Section) -> People {
                 accounts.push((chat.to_owned(), id));
             }
         }
-        let github = person.string("github").optional();
-        if let Some(login) = &github
-            && people.iter().any(|other| {
-                other
-                    .github
-                    .as_deref()
-                    .is_some_and(|mine| mine.eq_ignore_ascii_case(login))
-            })
-        {
-            person.fault("github", format!("somebody else has the login {login}"));
+        let mut logins = person.one_or_more("github").into_iter();
+        let (github, github_also) = (logins.next(), logins.collect::<Vec<_>>());
+        for login in github.iter().chain(&github_also) {
+            if people
+                .iter()
+                .any(|other| other.logins().any(|mine| mine.eq_ignore_ascii_case(login)))
+            {
+                person.fault("github", format!("somebody else has the login {login}"));
+            }
         }
         people.push(Entry {
             name,
             accounts,
             github,
+            github_also,
             tenants: person.strings("tenants").unwrap_or_default(),
             reviewer: person.boolean("reviewer", false),
         });
@@ -335,7 +262,7 @@ fn policy(
     root: &mut Section,
     people: People,
     namespace: &str,
-) -> (Policy, crate::schedule::Policy) {
+) -> (Policy, crate::schedule::Policy, Option<(String, String)>) {
     let zone = root.string("timeZone").or("UTC");
     let time_zone = TimeZone::get(&zone).unwrap_or_else(|_| {
         root.fault(
@@ -348,6 +275,18 @@ fn policy(
     let covers_resume = approval.boolean("coversResume", false);
     let approval_expires = approval.duration("expiresAfter", "24h");
     let approval_reminders = approval.durations("remindAfter", &["30m", "4h"]);
+    let rules = approval_rules(&mut approval);
+    let team = approval.string("team").optional();
+    let team = team.and_then(|text| {
+        let team = github::pair(&text);
+        if team.is_none() {
+            approval.fault(
+                "team",
+                format!("{text} is not organization/team, such as platform/reviewers"),
+            );
+        }
+        team
+    });
     root.absorb(approval);
 
     let mut deadlines = root.section("deadlines");
@@ -366,7 +305,7 @@ fn policy(
     root.absorb(deadlines);
 
     let mut pace = root.section("pace");
-    let poll = pace.duration("pullRequests", "30s");
+    let poll = pace.duration("pullRequests", "60s");
     let look_again = pace.duration("lookAgain", "2s");
     let hold_well = pace.duration("holdWell", &format!("{}ms", look_again.as_millis() * 15));
     let batch = pace.count("deletesAtOnce", 50, 1..=500);
@@ -374,6 +313,7 @@ fn policy(
 
     let policy = Policy {
         people,
+        approval: rules,
         time_zone,
         own_namespace: namespace.to_owned(),
         covers_resume,
@@ -392,7 +332,30 @@ fn policy(
         look_again,
         batch,
     };
-    (policy, schedules)
+    (policy, schedules, team)
+}
+
+fn approval_rules(approval: &mut Section) -> Rules {
+    let by = approval
+        .strings("by")
+        .unwrap_or_else(|| vec!["review".to_owned(), "reaction".to_owned()]);
+    for word in &by {
+        if !matches!(word.as_str(), "review" | "reaction") {
+            approval.fault("by", format!("{word} is not one of review, reaction"));
+        }
+    }
+    if by.is_empty() {
+        approval.fault(
+            "by",
+            "nothing would count as an approval: name review, reaction or both".to_owned(),
+        );
+    }
+    Rules {
+        reviews: by.iter().any(|word| word == "review"),
+        reactions: by.iter().any(|word| word == "reaction"),
+        count: approval.count("count", 1, 1..=10),
+        unmapped_by_review: approval.boolean("reviewAloneForUnmapped", false),
+    }
 }
 
 #[cfg(test)]

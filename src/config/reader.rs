@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use jiff::SignedDuration;
 use secrecy::SecretString;
+
+use super::Secret;
 use serde_json::{Map, Value};
 
 /// Something wrong with a setting.
@@ -214,12 +216,61 @@ impl Section {
 
     /// A secret is never in the file under `key`: `file_key` names a file that
     /// holds it, or `env_key` a variable of the environment.
-    pub(super) fn secret(
+    pub(super) fn secret_source(
         &mut self,
         key: &'static str,
         file_key: &'static str,
         env_key: &'static str,
-    ) -> SecretString {
+    ) -> Secret {
+        self.refuse_plain(key, file_key, env_key);
+        let Some(secret) = self.source_of(file_key, env_key) else {
+            self.fault(
+                file_key,
+                format!("is missing; name a file with it, or a variable with {env_key}"),
+            );
+            return Secret::fixed(SecretString::from(String::new()));
+        };
+        secret
+    }
+
+    /// As [`Section::secret_source`], where there need not be one.
+    pub(super) fn optional_secret_source(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+        env_key: &'static str,
+    ) -> Option<Secret> {
+        self.refuse_plain(key, file_key, env_key);
+        self.source_of(file_key, env_key)
+    }
+
+    fn source_of(&mut self, file_key: &'static str, env_key: &'static str) -> Option<Secret> {
+        let file = self.string(file_key).optional();
+        let env = self.string(env_key).optional();
+        let found = match (file, env) {
+            (Some(path), None) => {
+                Secret::from_file(std::path::Path::new(&path)).map_err(|why| (file_key, why))
+            }
+            (None, Some(name)) => match std::env::var(&name) {
+                Ok(text) if !text.trim().is_empty() => {
+                    Ok(Secret::fixed(SecretString::from(text.trim())))
+                }
+                Ok(_) => Err((env_key, format!("the variable {name} is empty"))),
+                Err(_) => Err((
+                    env_key,
+                    format!("the variable {name} is not set in the environment"),
+                )),
+            },
+            (Some(_), Some(_)) => Err((env_key, format!("give either {file_key} or {env_key}"))),
+            (None, None) => return None,
+        };
+        Some(found.unwrap_or_else(|(at, why)| {
+            self.fault(at, why);
+            Secret::fixed(SecretString::from(String::new()))
+        }))
+    }
+
+    fn refuse_plain(&mut self, key: &'static str, file_key: &str, env_key: &str) {
         if self.left.contains_key(key) {
             self.left.shift_remove(key);
             self.known.push(key);
@@ -228,32 +279,29 @@ impl Section {
                 format!("a secret does not belong in this file: name a file with {file_key}, or a variable of the environment with {env_key}"),
             );
         }
-        let file = self.string(file_key).optional();
-        let env = self.string(env_key).optional();
-        let found = match (file, env) {
-            (Some(path), None) => std::fs::read_to_string(&path)
-                .map_err(|error| (file_key, format!("{path} cannot be read: {error}"))),
-            (None, Some(name)) => std::env::var(&name).map_err(|_| {
-                (
-                    env_key,
-                    format!("the variable {name} is not set in the environment"),
-                )
-            }),
-            (Some(_), Some(_)) => Err((env_key, format!("give either {file_key} or {env_key}"))),
-            (None, None) => Err((
-                file_key,
-                format!("is missing; name a file with it, or a variable with {env_key}"),
-            )),
-        };
-        let text = found.and_then(|text| match text.trim() {
-            "" => Err((file_key, "the secret is empty".to_owned())),
-            text => Ok(text.to_owned()),
-        });
-        let text = text.unwrap_or_else(|(at, why)| {
-            self.fault(at, why);
-            String::new()
-        });
-        SecretString::from(text)
+    }
+
+    /// A text or a list of texts.
+    pub(super) fn one_or_more(&mut self, key: &'static str) -> Vec<String> {
+        if matches!(self.left.get(key), Some(Value::Array(_))) {
+            return self.strings(key).unwrap_or_default();
+        }
+        self.string(key).optional().into_iter().collect()
+    }
+
+    /// A length of time that may be nothing.
+    pub(super) fn pause(&mut self, key: &'static str, default: &str) -> std::time::Duration {
+        let text = self.string(key).or(default);
+        match text.trim().parse::<SignedDuration>() {
+            Ok(pause) if !pause.is_negative() => pause.unsigned_abs(),
+            _ => {
+                self.fault(
+                    key,
+                    format!("{text} is not a length of time, such as 1s, 500ms or 0s"),
+                );
+                duration_or_zero(default).unsigned_abs()
+            }
+        }
     }
 
     pub(super) fn section(&mut self, key: &'static str) -> Section {

@@ -1,5 +1,7 @@
 //! Carrying out an effect; the answer is the fact it made true.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use kube::ResourceExt as _;
 
@@ -7,7 +9,7 @@ use super::survey::order;
 use super::{Context, round, status, uid};
 use crate::effects::github::{self, describe};
 use crate::effects::{argocd, clear, velero};
-use crate::request::{Effect, Fact, Opened, RestoreRequest, Which, summary};
+use crate::request::{Approved, Effect, Fact, Opened, RestoreRequest, Which, summary};
 
 /// Does one effect. `None`: done, and the next look will show it.
 pub(super) async fn act(
@@ -39,6 +41,13 @@ pub(super) async fn act(
         Effect::ClosePull(which, why) => {
             let opened = opened(request, which);
             Some(github.close_pull(which, opened, &uid, &why).await?)
+        }
+        Effect::Mirror(which) => {
+            let pull = opened(request, which).context("there is no pull request")?;
+            let approved = approved(request, which).context("nobody approved it")?;
+            let (marker, text) = github::mirrored(&uid, pull, approved);
+            github.say_once(pull.number, &marker, &text).await?;
+            Some(Fact::Mirrored(which))
         }
         Effect::Look(look_for, namespace, name) => {
             argocd::look(kube, &namespace, &name).await?;
@@ -115,13 +124,26 @@ fn opened(request: &RestoreRequest, which: Which) -> Option<&Opened> {
     pull?.opened.as_ref()
 }
 
+fn approved(request: &RestoreRequest, which: Which) -> Option<&Approved> {
+    let status = request.status.as_ref()?;
+    match which {
+        Which::Pause => status.approved.as_ref(),
+        Which::Resume => status.resume.as_ref()?.approved.as_ref(),
+    }
+}
+
 fn pull_context(
     context: &Context,
     request: &RestoreRequest,
     which: Which,
 ) -> anyhow::Result<github::Context> {
     let facts = status(request);
-    let (title, body) = describe(request, which, &context.config.policy.time_zone);
+    let policy = &context.config.policy;
+    let (title, body) = describe(request, which, policy);
+    let of_head = {
+        let request = request.clone();
+        Arc::new(move |head: &str| github::of_head(&request, which, head))
+    };
     Ok(github::Context {
         request: request.name_any(),
         uid: uid(request),
@@ -135,6 +157,7 @@ fn pull_context(
         },
         title,
         body,
+        of_head,
     })
 }
 

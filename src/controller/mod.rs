@@ -11,6 +11,9 @@ mod record;
 mod restore;
 mod schedule;
 mod survey;
+mod wake;
+
+pub use wake::{Wake, Waker, waker, watch_merges};
 
 pub use survey::{preview, restore_log};
 
@@ -131,6 +134,7 @@ impl Context {
 pub async fn run(
     config: Arc<Config>,
     clients: Clients,
+    wake: &Waker,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = clients.kube.clone();
@@ -211,7 +215,11 @@ pub async fn run(
         );
     }
 
+    let woken = wake::stream(wake.subscribe(), store, wake::concerns_restore);
+    let controller = controller.reconcile_on(woken);
     let schedules = schedules(&config, &client, &context);
+    let woken = wake::stream(wake.subscribe(), schedules.store(), schedule::wakes);
+    let schedules = schedules.reconcile_on(woken);
     tokio::join!(
         carry(controller, Arc::clone(&context), stop.clone()),
         carry(schedules, context, stop)

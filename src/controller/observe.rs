@@ -6,11 +6,13 @@ use kube::ResourceExt as _;
 
 use super::survey::{order, survey};
 use super::{Context, round, status, uid};
+use crate::effects::github::{self, Looking};
 use crate::effects::{argocd, cluster, velero};
+use crate::request::decide::MERGE_BLOCKED;
 use crate::request::inventory::{LiveObject, Ownership, in_the_way, past};
 use crate::request::observed::{Clearing, Observed, Restoring, Resuming, Verifying};
 use crate::request::preflight::label_value;
-use crate::request::{Phase, RestoreRequest, RestoreStatus, names};
+use crate::request::{Phase, RestoreRequest, RestoreStatus, Which, names};
 
 /// Reads what `phase` needs; touches nothing.
 pub(super) async fn observe(
@@ -28,9 +30,9 @@ pub(super) async fn observe(
             survey(&context.config, &context.clients, request, &request.spec).await?,
         )),
         Phase::AwaitingApproval => {
-            Observed::AwaitingApproval(pull(context, pause_number(&facts)).await?)
+            Observed::AwaitingApproval(pull(context, &facts, Which::Pause).await?)
         }
-        Phase::Pausing => Observed::Pausing(pull(context, pause_number(&facts)).await?),
+        Phase::Pausing => Observed::Pausing(pull(context, &facts, Which::Pause).await?),
         Phase::Settling => Observed::Settling(
             argocd::find(&clients.kube, &context.config.argocd, namespaces)
                 .await?
@@ -51,11 +53,10 @@ pub(super) async fn observe(
                 .is_some_and(crate::request::PullRequest::is_open);
             let mut view = Resuming {
                 pause: if open {
-                    pull(context, pause_number(&facts)).await?
+                    pull(context, &facts, Which::Pause).await?
                 } else if facts.pause.is_none() && facts.checked.is_some() {
                     // It may have been opened, and the answer lost.
-                    let branch =
-                        names::branch(&request.name_any(), &uid, crate::request::Which::Pause);
+                    let branch = names::branch(&request.name_any(), &uid, Which::Pause);
                     clients.github.pull_of(&branch).await?
                 } else {
                     None
@@ -66,13 +67,13 @@ pub(super) async fn observe(
                 view.applications = argocd::find(&clients.kube, &context.config.argocd, namespaces)
                     .await?
                     .applications;
-                let unmerged = facts
+                if facts
                     .resume
                     .as_ref()
-                    .filter(|pull| pull.merged.is_none())
-                    .and_then(|pull| pull.opened.as_ref())
-                    .map(|opened| opened.number);
-                view.resume = pull(context, unmerged).await?;
+                    .is_some_and(|resume| resume.merged.is_none())
+                {
+                    view.resume = pull(context, &facts, Which::Resume).await?;
+                }
             }
             let unended = facts
                 .restore
@@ -86,6 +87,11 @@ pub(super) async fn observe(
             }
             Observed::Resuming(Box::new(view))
         }
+        Phase::Refused | Phase::Denied | Phase::Withdrawn | Phase::Expired | Phase::ResumedAsIs
+            if was_closed_lately(&facts) =>
+        {
+            Observed::Ended(pull(context, &facts, Which::Pause).await?)
+        }
         Phase::Done
         | Phase::Refused
         | Phase::Denied
@@ -96,22 +102,51 @@ pub(super) async fn observe(
     })
 }
 
-fn pause_number(facts: &RestoreStatus) -> Option<u64> {
-    facts
-        .pause
-        .as_ref()
-        .and_then(|pull| pull.opened.as_ref())
-        .map(|opened| opened.number)
+/// How long after its end a request's pause is still looked at, when something
+/// happens to it: somebody may bring its branch back and merge it.
+const LATELY: jiff::SignedDuration = jiff::SignedDuration::from_hours(90 * 24);
+
+fn was_closed_lately(facts: &RestoreStatus) -> bool {
+    facts.pause.as_ref().is_some_and(|pause| {
+        pause.merged.is_none()
+            && pause.opened.is_some()
+            && pause
+                .closed_at
+                .is_some_and(|at| jiff::Timestamp::now().duration_since(at) < LATELY)
+    })
 }
 
+/// The pull request, live, if there is one.
 async fn pull(
     context: &Context,
-    number: Option<u64>,
+    facts: &RestoreStatus,
+    which: Which,
 ) -> anyhow::Result<Option<crate::request::observed::Pull>> {
-    match number {
-        Some(number) => context.clients.github.pull(number).await,
-        None => Ok(None),
-    }
+    let (fact, record) = match which {
+        Which::Pause => (facts.pause.as_ref(), None),
+        Which::Resume => (
+            facts.resume.as_ref(),
+            facts.pause.as_ref().map(|pause| &pause.record),
+        ),
+    };
+    let Some(opened) = fact.and_then(|fact| fact.opened.as_ref()) else {
+        return Ok(None);
+    };
+    let edit = |text: &str| Ok(github::edit(which, text, record)?.0);
+    let looking = Looking {
+        path: facts
+            .checked
+            .as_ref()
+            .map(|checked| checked.order_path.as_str()),
+        // Whether a resume did what it should is asked of Argo CD, not of Git.
+        edit: (which == Which::Pause).then_some(&edit),
+        head: Some(&opened.head_sha),
+        asks_why: facts
+            .waiting
+            .as_ref()
+            .is_some_and(|note| note.message.starts_with(MERGE_BLOCKED)),
+    };
+    context.clients.github.look(opened.number, looking).await
 }
 
 async fn clearing(
@@ -131,7 +166,8 @@ async fn clearing(
             Some(checked) => request.spec.pinned_to(&checked.backup.name),
             None => request.spec.clone(),
         };
-        let survey = survey(&context.config, &context.clients, request, &spec).await?;
+        let mut survey = survey(&context.config, &context.clients, request, &spec).await?;
+        survey.team = context.clients.github.team().await?;
         return Ok(Clearing {
             applications: survey.applications.clone(),
             objects: survey.objects.clone(),

@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt as _};
 
 use super::Context;
 use super::machine::Machine;
+use super::wake::Wake;
 use crate::effects::github::{Closing, Merging, Proposal, Proposed, describe_schedule};
 use crate::effects::{argocd, schedules};
 use crate::order::{OrderError, ScheduleName};
@@ -28,6 +29,18 @@ pub(super) fn phase_of(request: &ScheduleRequest) -> Phase {
 /// What Velero does may matter to it.
 pub(super) fn watches_velero(request: &ScheduleRequest) -> bool {
     matches!(phase_of(request), Phase::Applying | Phase::Confirming)
+}
+
+/// What happens on GitHub matters to it.
+pub(super) fn wakes(request: &ScheduleRequest, wake: Wake) -> bool {
+    match wake {
+        Wake::Pull(number) => request
+            .status
+            .as_ref()
+            .and_then(|status| status.pull.as_ref()?.opened.as_ref())
+            .is_some_and(|opened| opened.number == number),
+        Wake::Open => matches!(phase_of(request), Phase::AwaitingApproval | Phase::Merging),
+    }
 }
 
 /// What Argo CD does may matter to it.

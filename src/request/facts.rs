@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::resource::{
     Action, Approved, BackupRun, Checked, Choice, Clearing, Consent, Ending, LastError, Merged,
     Note, Opened, Outcome, Progress, PullRequest, Reminder, ReminderOf, RestoreRun, RestoreStatus,
-    Settled, Stuck, Verified, Waiver,
+    Settled, Stuck, StuckReason, Verified, Waiver,
 };
 use crate::order::SelfHealRecord;
 
@@ -46,10 +46,13 @@ pub enum Fact {
     Ended(Outcome, String),
     PullNotNeeded(Which, SelfHealRecord),
     PullOpened(Which, Opened, SelfHealRecord),
-    /// The head moved by Refloat's own hand, or was seen elsewhere.
-    PullHead(Which, String),
     PullMerged(Which, Option<String>),
+    /// Somebody merged the pause, but not as it was to be: what came into the base
+    /// differs so.
+    PullMergedOtherwise(Option<String>, String),
     PullClosed(Which),
+    /// What was said in chat is written into the pull request.
+    Mirrored(Which),
     Approved(Approved),
     ResumeApproved(Approved),
     /// The approval no longer holds, and why. With what was found instead.
@@ -131,20 +134,50 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
                 approved: None,
             });
         }
-        Fact::PullHead(which, sha) => {
-            if let Some(pull) = pull(status, which) {
-                pull.approved = None;
-                if let Some(opened) = &mut pull.opened {
-                    opened.head_sha = sha;
-                }
-            }
-            if which == Which::Pause {
-                status.approved = None;
-            }
-        }
         Fact::PullMerged(which, sha) => {
             if let Some(pull) = pull(status, which) {
                 pull.merged.get_or_insert(Merged { at: now, sha });
+            }
+        }
+        Fact::PullMergedOtherwise(sha, difference) => {
+            if let Some(pause) = &mut status.pause {
+                pause.merged.get_or_insert(Merged { at: now, sha });
+            }
+            let number = status
+                .pause
+                .as_ref()
+                .and_then(|pause| pause.opened.as_ref())
+                .map_or(0, |opened| opened.number);
+            // What was approved is not what was merged (S2).
+            status.approved = None;
+            let message = format!(
+                "The pull request #{number} was merged by somebody, and not as it was to be \
+                 approved: {difference}."
+            );
+            status.voided = Some(Note {
+                at: now,
+                message: message.clone(),
+            });
+            ask(
+                status,
+                Stuck {
+                    at: now,
+                    reason: StuckReason::MergedOtherwise,
+                    message,
+                    objects: Vec::new(),
+                },
+            );
+        }
+        Fact::Mirrored(which) => {
+            let approved = match which {
+                Which::Pause => status.approved.as_mut(),
+                Which::Resume => status
+                    .resume
+                    .as_mut()
+                    .and_then(|pull| pull.approved.as_mut()),
+            };
+            if let Some(approved) = approved {
+                approved.mirrored_at.get_or_insert(now);
             }
         }
         Fact::PullClosed(which) => {
@@ -253,16 +286,7 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
         Fact::Resumed => {
             status.resumed_at.get_or_insert(now);
         }
-        Fact::Stuck(mut stuck) => {
-            // An answer names the moment of its question: no two questions have the same.
-            while status.choices.iter().any(|old| old.answers == stuck.at) {
-                let Ok(later) = stuck.at.checked_add(SignedDuration::from_nanos(1)) else {
-                    break;
-                };
-                stuck.at = later;
-            }
-            status.stuck = Some(*stuck);
-        }
+        Fact::Stuck(stuck) => ask(status, *stuck),
         Fact::Chosen(choice) => chosen(status, choice, now),
         Fact::Waived(choice, by) => {
             chosen(status, choice, now);
@@ -286,6 +310,17 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
             });
         }
     }
+}
+
+fn ask(status: &mut RestoreStatus, mut stuck: Stuck) {
+    // An answer names the moment of its question: no two questions have the same.
+    while status.choices.iter().any(|old| old.answers == stuck.at) {
+        let Ok(later) = stuck.at.checked_add(SignedDuration::from_nanos(1)) else {
+            break;
+        };
+        stuck.at = later;
+    }
+    status.stuck = Some(stuck);
 }
 
 fn unsettle(status: &mut RestoreStatus) {
@@ -351,7 +386,9 @@ fn chosen(status: &mut RestoreStatus, mut choice: Choice, now: Timestamp) {
             Reason::ClearingBlocked
             | Reason::RestoreStalled
             | Reason::VerificationFailed
-            | Reason::ResumeBlocked,
+            | Reason::ResumeBlocked
+            // The approval is void: what is there now is asked for anew.
+            | Reason::MergedOtherwise,
         ) => {}
         (Action::ResumeAsIs, _) => {
             status.ending.get_or_insert(Ending {

@@ -26,11 +26,11 @@ pub use facts::{Fact, LookFor, Which, apply};
 pub use observed::Observed;
 pub use phase::{Phase, phase};
 pub use resource::{
-    Action, Approved, BackupFact, BackupRun, Checked, Choice, Clearing, Condition, Consent, Ending,
-    ExpectedVolume, GivenConsent, LastError, Merged, Note, Opened, Outcome, Person, Progress,
-    PullRequest, Reminder, ReminderOf, RestoreRequest, RestoreRequestSpec, RestoreRun,
-    RestoreStatus, Settled, Source, Stuck, StuckReason, Verdict, Verified, Via, Vote, Waiver,
-    Withdrawal,
+    Action, Approved, Approver, BackupFact, BackupRun, Checked, Choice, Clearing, Condition,
+    Consent, Ending, ExpectedVolume, GivenConsent, LastError, Merged, Note, Opened, Outcome,
+    Person, Progress, PullRequest, Reminder, ReminderOf, RestoreRequest, RestoreRequestSpec,
+    RestoreRun, RestoreStatus, Settled, Source, Stuck, StuckReason, Verdict, Verified, Via, Vote,
+    Waiver, Withdrawal,
 };
 
 use sha2::{Digest, Sha256};

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::applications::Application;
+use super::approval::Team;
 use super::inventory::{LiveObject, Ownership};
 use super::preflight::Survey;
 use super::resource::{BackupRun, Progress, RestoreRun};
@@ -24,11 +25,14 @@ pub enum Observed {
     Restoring(Restoring),
     Verifying(Verifying),
     Resuming(Box<Resuming>),
+    /// The pause of a request that ended without it being merged.
+    Ended(Option<Pull>),
     /// Nothing had to be looked at: it is over, or waits for a choice.
     Nothing,
 }
 
 /// A pull request, live.
+#[allow(clippy::struct_excessive_bools)] // Each is one thing that GitHub says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pull {
     pub number: u64,
@@ -38,6 +42,24 @@ pub struct Pull {
     pub mergeable: Option<bool>,
     /// Reviews, oldest first.
     pub reviews: Vec<Review>,
+    /// Members of the reviewers' team, where one is configured.
+    pub team: Team,
+    /// The hash of the order on the base branch, as Git names it.
+    pub base_blob: Option<String>,
+    /// Somebody pointed it at another base branch.
+    pub retargeted: bool,
+    /// The base moved on, and its protection wants the head to contain it.
+    pub behind: bool,
+    /// GitHub itself says that something stands in the way of a merge.
+    pub blocked: bool,
+    /// GitHub itself says that nothing stands in the way of a merge.
+    pub clean: bool,
+    /// What is known to be missing for a merge, each in words; looked for only
+    /// after a merge was refused.
+    pub missing: Vec<String>,
+    /// Of one that is merged: how what came into the base differs from the edit
+    /// that it was to be.
+    pub difference: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -13,10 +13,22 @@ pub struct Entry {
     pub accounts: Vec<(String, String)>,
     /// Their GitHub login; compared without regard to case, as GitHub does.
     pub github: Option<String>,
+    /// Further GitHub accounts of the same person.
+    pub github_also: Vec<String>,
     /// The tenants whose restores and schedules they may ask for.
     pub tenants: Vec<String>,
     /// They may approve and deny.
     pub reviewer: bool,
+}
+
+impl Entry {
+    /// All their GitHub logins.
+    pub fn logins(&self) -> impl Iterator<Item = &str> {
+        self.github
+            .iter()
+            .chain(&self.github_also)
+            .map(String::as_str)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,12 +47,9 @@ impl People {
 
     /// The entry of a GitHub login.
     pub fn by_login(&self, login: &str) -> Option<&Entry> {
-        self.0.iter().find(|entry| {
-            entry
-                .github
-                .as_deref()
-                .is_some_and(|mine| mine.eq_ignore_ascii_case(login))
-        })
+        self.0
+            .iter()
+            .find(|entry| entry.logins().any(|mine| mine.eq_ignore_ascii_case(login)))
     }
 
     pub fn by_name(&self, name: &str) -> Option<&Entry> {

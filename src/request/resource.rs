@@ -423,13 +423,19 @@ pub struct PullRequest {
     pub approved: Option<Approved>,
 }
 
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Opened {
     pub number: u64,
     pub url: String,
     pub branch: String,
     pub head_sha: String,
+    /// The hash of the order that the edit was made upon, as Git names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_blob: Option<String>,
+    /// Of a resume: whether it undoes the pause exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_inverse: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
@@ -449,6 +455,23 @@ pub struct Approved {
     pub by: String,
     pub via: Via,
     pub digest: String,
+    /// Each of those who said yes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Approver>,
+    /// When what was said in chat was written into the pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored_at: Option<Timestamp>,
+}
+
+/// One of those who said yes.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approver {
+    /// As the configuration calls them; the GitHub login of whoever it does not know.
+    pub name: String,
+    pub via: Via,
+    /// The GitHub login, or the chat and the id in it: `discord:1234`.
+    pub account: String,
 }
 
 /// Where an approval was given.
@@ -600,6 +623,8 @@ pub enum StuckReason {
     VerificationFailed,
     WouldPrune,
     ResumeBlocked,
+    /// The pause was merged by somebody, and not as it was to be approved.
+    MergedOtherwise,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]

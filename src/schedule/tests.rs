@@ -257,6 +257,7 @@ impl Stage {
             url: "https://git.example.com/p/7".to_owned(),
             branch: branch("poseidon1-x", UID),
             head_sha: "head".to_owned(),
+            ..Opened::default()
         }));
         stage
     }
@@ -819,6 +820,7 @@ mod walk {
                 url: "https://git.example.com/p/7".to_owned(),
                 branch: branch("poseidon1-x", UID),
                 head_sha: head,
+                ..Opened::default()
             }
         }
 
@@ -903,6 +905,7 @@ mod walk {
                 url: "https://git.example.com/p/7".to_owned(),
                 branch: branch("poseidon1-x", UID),
                 head_sha: self.pull.as_ref().unwrap().head_sha.clone(),
+                ..Opened::default()
             }
         }
 

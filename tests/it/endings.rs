@@ -1,6 +1,7 @@
 //! Denied, withdrawn, expired, closed, undone: what was touched is undone, and
 //! nothing is deleted.
 
+use anyhow::Context as _;
 use harbour::Setup;
 use harbour::github::PullStatus;
 use harbour::world::{Picture, Shape};
@@ -9,29 +10,40 @@ use refloat::request::Phase;
 use crate::refloat::{FAST, Refloat};
 use crate::world::World;
 
-const REQUEST: &str = "restore request tenant:poseidon1 namespaces:dev reason:\"bad migration\"";
+pub const REQUEST: &str =
+    "restore request tenant:poseidon1 namespaces:dev reason:\"bad migration\"";
 
-struct Stage {
-    world: World,
-    refloat: Refloat,
-    name: String,
-    before: Picture,
-    order: String,
+/// A request that waits for approval, and the world around it.
+pub struct Stage {
+    pub world: World,
+    pub refloat: Refloat,
+    pub name: String,
+    pub before: Picture,
+    pub order: String,
 }
 
 impl Stage {
     /// A request that waits for approval.
-    async fn asked(shape: Shape, more: &str) -> anyhow::Result<Self> {
-        let world = World::start(Setup {
+    pub async fn asked(shape: Shape, more: &str) -> anyhow::Result<Self> {
+        let world = Self::world(shape).await?;
+        let config = world.harbour.refloat_config(more)?;
+        Self::of(world, &config, REQUEST).await
+    }
+
+    pub async fn world(shape: Shape) -> anyhow::Result<World> {
+        World::start(Setup {
             shape,
             days_of_backups: 2,
             ..Setup::default()
         })
-        .await?;
+        .await
+    }
+
+    pub async fn of(world: World, config: &str, line: &str) -> anyhow::Result<Self> {
         let before = world.harbour.platform.snapshot().await?;
         let order = world.order("poseidon1").await?;
-        let mut refloat = Refloat::start(&world.harbour.refloat_config(more)?)?;
-        let name = world.ask(&mut refloat, REQUEST).await?;
+        let mut refloat = Refloat::start(config)?;
+        let name = world.ask(&mut refloat, line).await?;
         world.until_asked(&name).await?;
         Ok(Self {
             world,
@@ -43,7 +55,7 @@ impl Stage {
     }
 
     /// It ended so, and the world is as it was.
-    async fn ends(self, phase: Phase) -> anyhow::Result<()> {
+    pub async fn ends(self, phase: Phase) -> anyhow::Result<()> {
         self.world.until_phase(&self.name, phase).await?;
         self.refloat.stop().await?;
         self.world
@@ -52,7 +64,7 @@ impl Stage {
         self.world.end().await
     }
 
-    async fn pull(&self) -> anyhow::Result<harbour::github::PullView> {
+    pub async fn pull(&self) -> anyhow::Result<harbour::github::PullView> {
         let pulls = self.world.harbour.pulls().await?;
         anyhow::ensure!(pulls.len() == 1, "{} pull requests", pulls.len());
         Ok(pulls[0].clone())
@@ -233,13 +245,14 @@ async fn a_merge_is_no_approval() -> anyhow::Result<()> {
             harbour::github::MergeMethod::Merge,
         )
         .await?;
-    crate::refloat::until(|| async {
+    let off = crate::refloat::until(|| async {
         let request = stage.world.requests().get(&stage.name).await?;
         Ok(request
             .status
             .is_some_and(|status| status.self_heal_is_off()))
     })
-    .await?;
+    .await;
+    off.with_context(|| stage.refloat.shown())?;
     let request = stage.world.requests().get(&stage.name).await?;
     let status = request.status.unwrap_or_default();
     assert_eq!(refloat::request::phase(&status), Phase::AwaitingApproval);

@@ -208,7 +208,7 @@ impl World {
 
     /// Waits until a request is in a phase; fails at once if it ends in another.
     pub async fn until_phase(&self, name: &str, wanted: Phase) -> anyhow::Result<RestoreRequest> {
-        until(|| async {
+        let reached = until(|| async {
             let request = self.requests().get(name).await?;
             let status = request.status.unwrap_or_default();
             let now = phase(&status);
@@ -220,9 +220,19 @@ impl World {
             );
             Ok(now == wanted)
         })
-        .await
-        .with_context(|| format!("{name} never reached {wanted:?}"))?;
-        Ok(self.requests().get(name).await?)
+        .await;
+        let request = self.requests().get(name).await?;
+        reached.with_context(|| {
+            let status = request.status.clone().unwrap_or_default();
+            format!(
+                "{name} never reached {wanted:?}: it is {:?}; {:?} {:?} {:?}",
+                phase(&status),
+                status.waiting,
+                status.last_error,
+                status.voided
+            )
+        })?;
+        Ok(request)
     }
 
     /// As [`World::until_phase`], for a request that begins in `Stuck`.

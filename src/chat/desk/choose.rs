@@ -109,6 +109,7 @@ mod tests {
             StuckReason::VerificationFailed,
             StuckReason::WouldPrune,
             StuckReason::ResumeBlocked,
+            StuckReason::MergedOtherwise,
         ] {
             let request = stuck(reason);
             lines.push(format!("{reason:?}"));
@@ -164,6 +165,9 @@ mod tests {
         ResumeBlocked
           retry: `poseidon1-7k2p9`: turning self-heal on again is tried once more.
           resume: `poseidon1-7k2p9`: the restore ends once self-heal is on again, whether or not the Applications are synced and healthy.
+        MergedOtherwise
+          retry: `poseidon1-7k2p9`: it is taken as it was merged, and a reviewer is asked once more.
+          resume: `poseidon1-7k2p9`: the restore ends, nothing is deleted, and self-heal is turned on again.
         `poseidon1-7k2p9` is not yours to steer: only Anna, who asked for it, or a reviewer can. Reviewers are Ravi and Olga.
         `poseidon1-7k2p9` is not stuck: it is restoring. There is nothing to choose; `restore status` shows what it waits for.
         `poseidon1-7k2p9` is not stuck: it is done. Ask for a new restore if one is needed.

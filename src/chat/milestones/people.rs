@@ -169,10 +169,13 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
         (Action::Retry, Reason::VerificationFailed) => {
             "what was restored is looked at once more.".to_owned()
         }
+        (Action::Retry, Reason::MergedOtherwise) => {
+            "it is taken as it was merged, and a reviewer is asked once more.".to_owned()
+        }
         (Action::Retry, Reason::ResumeBlocked) => {
             "turning self-heal on again is tried once more.".to_owned()
         }
-        (Action::ResumeAsIs, Reason::SafetyBackupFailed) => {
+        (Action::ResumeAsIs, Reason::SafetyBackupFailed | Reason::MergedOtherwise) => {
             "the restore ends, nothing is deleted, and self-heal is turned on again.".to_owned()
         }
         (Action::ResumeAsIs, Reason::RestoreStalled) => {

@@ -77,6 +77,7 @@ fn opened() -> Fact {
         url: "https://git.example.com/platform/infra-ocp4-tenants/pull/7".to_owned(),
         branch: "refloat/poseidon1-7k2p9m-abcdef-schedule".to_owned(),
         head_sha: "abc".to_owned(),
+        ..Opened::default()
     })
 }
 

@@ -84,12 +84,15 @@ impl Github {
     }
 
     /// Makes one commit of the edited order on `base` and moves the branch to it
-    /// in one step, whatever stood there.
+    /// in one step, in the place of `old`. It is another commit than any before, even
+    /// if it is made of the same in the same second: an approval of that one is none
+    /// of this.
     pub(super) async fn rebuild_branch(
         &self,
         proposal: &Proposal<'_>,
         base: &str,
         text: &str,
+        old: &str,
     ) -> anyhow::Result<String> {
         let on: Commit = self
             .read(&format!("git/commits/{base}"))
@@ -116,7 +119,7 @@ impl Github {
                 Method::POST,
                 "git/commits",
                 &json!({
-                    "message": proposal.title,
+                    "message": format!("{}\n\nReplaces {old}.", proposal.title),
                     "tree": tree.sha,
                     "parents": [base],
                 }),

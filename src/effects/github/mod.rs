@@ -3,9 +3,12 @@
 //! The shapes below hold only what Refloat needs of GitHub's answers, so that a
 //! field it does not know or does not find cannot stop a restore.
 
+mod auth;
 mod body;
 mod branches;
+mod looking;
 mod orders;
+mod pace;
 mod pulls;
 mod restore;
 mod schedule_body;
@@ -20,22 +23,38 @@ use serde::Deserialize;
 
 use crate::config::{Github as Settings, MergeMethod};
 
-pub use body::{describe, harmless};
+pub use auth::Credentials;
+pub use body::{describe, harmless, mirrored, of_head};
+pub use looking::Looking;
 pub use orders::{Found, Orders};
-pub use pulls::{Closing, Editing, Merging, Proposal, Proposed};
-pub use restore::Context;
+pub use pace::Meter;
+pub use pulls::{Closing, Editing, Merging, OfHead, Proposal, Proposed};
+pub use restore::{Context, edit};
 pub use schedule_body::describe_schedule;
 pub use schedules::Ordered;
 
-/// A client of one repository of tenant orders.
+use auth::Auth;
+use pace::Pace;
+use transport::Known;
+
+/// A client of one repository of tenant orders; clones share one queue.
 #[derive(Clone)]
 pub struct Github {
     client: Octocrab,
+    auth: Arc<Auth>,
+    pace: Arc<Pace>,
+    known: Arc<Known>,
     owner: String,
     repository: String,
     branch: String,
     orders: globset::GlobMatcher,
     merge_method: MergeMethod,
+    labels: Vec<String>,
+    /// Logins and slugs of teams whose review is asked for.
+    reviewers: Vec<String>,
+    review_teams: Vec<String>,
+    /// The organization and the slug of the reviewers' team.
+    team: Option<(String, String)>,
     /// Texts of blobs by their hash, which never change.
     blobs: Arc<Mutex<HashMap<String, Arc<str>>>>,
 }
@@ -61,7 +80,6 @@ impl Github {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let client = Octocrab::builder()
             .base_uri(settings.api.as_str())?
-            .personal_token(settings.token.clone())
             .add_retry_config(octocrab::service::middleware::retry::RetryConfig::None)
             .add_header(
                 http::HeaderName::from_static("x-github-api-version"),
@@ -71,8 +89,18 @@ impl Github {
             .set_read_timeout(Some(settings.timeout))
             .set_write_timeout(Some(settings.timeout))
             .build()?;
+        if let Credentials::App { key, .. } = &settings.credentials {
+            auth::check_key(key)?;
+        }
         Ok(Self {
             client,
+            auth: Arc::new(Auth::new(settings.credentials.clone())),
+            pace: Arc::new(Pace::new(settings.write_gap)),
+            known: Arc::default(),
+            labels: settings.labels.clone(),
+            reviewers: settings.reviewers.clone(),
+            review_teams: settings.review_teams.clone(),
+            team: settings.team.clone(),
             owner: settings.owner.clone(),
             repository: settings.repository.clone(),
             branch: settings.branch.clone(),
@@ -82,8 +110,36 @@ impl Github {
         })
     }
 
+    /// What GitHub was asked so far, and how much more it may be.
+    pub fn meter(&self) -> &Meter {
+        &self.pace.meter
+    }
+
+    /// The address of what stands below the repository, or where `rest` says if it
+    /// begins with a slash.
     fn route(&self, rest: &str) -> String {
+        if rest.starts_with('/') {
+            return rest.to_owned();
+        }
         format!("/repos/{}/{}/{rest}", self.owner, self.repository)
+    }
+
+    /// `owner/name` of the repository.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.repository)
+    }
+
+    /// The numbers of pull requests of Refloat's that were merged lately.
+    pub async fn merged_lately(&self) -> anyhow::Result<Vec<u64>> {
+        let closed: Vec<pulls::Answer> = self
+            .read("pulls?state=closed&sort=updated&direction=desc&per_page=30")
+            .await?
+            .unwrap_or_default();
+        Ok(closed
+            .iter()
+            .filter(|pull| pull.is_merged() && pull.head.branch.starts_with("refloat/"))
+            .map(|pull| pull.number)
+            .collect())
     }
 
     /// Where a branch stands; `None` if there is none.

@@ -14,10 +14,13 @@ use super::orders::encode;
 use super::{Github, body};
 use crate::order::Edit;
 use crate::request::Opened;
-use crate::request::observed::{Pull, PullState, Review, ReviewState};
+use crate::request::observed::Pull;
 
 /// How an order is to be changed: from its text to the edit.
 pub type Editing<'a> = dyn Fn(&str) -> anyhow::Result<Edit> + Send + Sync + 'a;
+
+/// What a body says of the head of its pull request.
+pub type OfHead<'a> = dyn Fn(&str) -> String + Send + Sync + 'a;
 
 /// A change of one order, to be asked for by pull request.
 #[derive(Clone, Copy)]
@@ -88,38 +91,61 @@ pub(super) struct Answer {
     #[serde(default)]
     merged_at: Option<String>,
     #[serde(default)]
-    mergeable: Option<bool>,
+    pub(super) mergeable: Option<bool>,
     #[serde(default)]
-    merge_commit_sha: Option<String>,
-    head: Head,
-}
-
-impl Answer {
-    fn is_merged(&self) -> bool {
-        self.merged || self.merged_at.is_some()
-    }
-
-    fn is_open(&self) -> bool {
-        self.state == "open"
-    }
+    pub(super) mergeable_state: String,
+    #[serde(default)]
+    pub(super) merge_commit_sha: Option<String>,
+    pub(super) head: Side,
+    pub(super) base: Side,
+    #[serde(default)]
+    labels: Vec<Label>,
+    #[serde(default)]
+    requested_reviewers: Vec<User>,
+    #[serde(default)]
+    requested_teams: Vec<TeamAnswer>,
 }
 
 #[derive(Deserialize)]
-struct Head {
-    sha: String,
+pub(super) struct Side {
+    pub(super) sha: String,
+    #[serde(rename = "ref")]
+    pub(super) branch: String,
 }
 
 #[derive(Deserialize)]
-struct ReviewAnswer {
-    user: Option<User>,
-    state: String,
-    #[serde(default)]
-    commit_id: Option<String>,
+struct Label {
+    name: String,
 }
 
 #[derive(Deserialize)]
 struct User {
     login: String,
+}
+
+#[derive(Deserialize)]
+struct TeamAnswer {
+    slug: String,
+}
+
+impl Answer {
+    pub(super) fn is_merged(&self) -> bool {
+        self.merged || self.merged_at.is_some()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == "open"
+    }
+
+    /// Whose review is asked for and not given yet.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let teams = self.requested_teams.iter().map(|team| team.slug.clone());
+        let people = self
+            .requested_reviewers
+            .iter()
+            .map(|user| user.login.clone());
+        teams.chain(people).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -133,61 +159,6 @@ struct Comment {
 }
 
 impl Github {
-    /// A pull request by its number, with its reviews; `None` if there is none.
-    pub async fn pull(&self, number: u64) -> anyhow::Result<Option<Pull>> {
-        let Some(answer) = self.read::<Answer>(&format!("pulls/{number}")).await? else {
-            return Ok(None);
-        };
-        let reviews = if answer.is_open() {
-            self.reviews(number).await?
-        } else {
-            Vec::new()
-        };
-        Ok(Some(Pull {
-            number: answer.number,
-            state: if answer.is_merged() {
-                PullState::Merged {
-                    sha: answer.merge_commit_sha,
-                }
-            } else if answer.state == "open" {
-                PullState::Open
-            } else {
-                PullState::Closed
-            },
-            head_sha: answer.head.sha,
-            mergeable: answer.mergeable,
-            reviews,
-        }))
-    }
-
-    /// The reviews of a pull request, oldest first, as GitHub lists them.
-    async fn reviews(&self, number: u64) -> anyhow::Result<Vec<Review>> {
-        let mut reviews = Vec::new();
-        for page in 1..=10 {
-            let some: Vec<ReviewAnswer> = self
-                .read(&format!("pulls/{number}/reviews?per_page=100&page={page}"))
-                .await?
-                .unwrap_or_default();
-            let full = some.len() == 100;
-            reviews.extend(some.into_iter().filter_map(|review| {
-                Some(Review {
-                    login: review.user?.login,
-                    state: match review.state.as_str() {
-                        "APPROVED" => ReviewState::Approved,
-                        "CHANGES_REQUESTED" => ReviewState::ChangesRequested,
-                        "DISMISSED" => ReviewState::Dismissed,
-                        _ => ReviewState::Other,
-                    },
-                    commit_id: review.commit_id.unwrap_or_default(),
-                })
-            }));
-            if !full {
-                break;
-            }
-        }
-        Ok(reviews)
-    }
-
     /// The pull request from a branch, if there ever was one.
     pub async fn pull_of(&self, branch: &str) -> anyhow::Result<Option<Pull>> {
         match self.find_pull(branch).await? {
@@ -198,10 +169,20 @@ impl Github {
 
     /// Opens a pull request, or finds the one that is there.
     pub async fn propose(&self, proposal: &Proposal<'_>) -> anyhow::Result<Proposed> {
+        self.propose_with(proposal, &|_| String::new()).await
+    }
+
+    /// As [`Github::propose`]; `of_head` gives what the body says of its head, which
+    /// is known only once the commit is made.
+    pub async fn propose_with(
+        &self,
+        proposal: &Proposal<'_>,
+        of_head: &OfHead<'_>,
+    ) -> anyhow::Result<Proposed> {
         if let Some(found) = self.find_pull(proposal.branch).await? {
             let was_closed = !found.is_open() && !found.is_merged();
             if !(was_closed && proposal.insists) {
-                return self.adopt(proposal, found).await;
+                return self.adopt(proposal, of_head, found).await;
             }
         }
         let base = self.base().await?;
@@ -219,7 +200,10 @@ impl Github {
             // A branch of ours that has a commit but no pull request yet: an
             // answer was lost. It is built anew, which costs nothing and does not
             // trust what it holds.
-            Some(_) => self.rebuild_branch(proposal, &base, &edit.text).await?,
+            Some(old) => {
+                self.rebuild_branch(proposal, &base, &edit.text, &old)
+                    .await?
+            }
         };
         let answer: Answer = self
             .write(
@@ -229,30 +213,78 @@ impl Github {
                     "title": proposal.title,
                     "head": proposal.branch,
                     "base": self.branch,
-                    "body": proposal.body,
+                    "body": format!("{}{}", proposal.body, of_head(&head)),
                     "maintainer_can_modify": false,
                 }),
                 "open a pull request",
             )
             .await?;
+        self.mark(&answer).await;
         Ok(Proposed::Opened {
-            opened: opened(answer, proposal, head),
+            opened: opened(answer, proposal, head, blob),
             before,
         })
     }
 
+    /// Puts on the labels and asks for the reviews that are configured. That they
+    /// are missing must not keep self-heal from coming back: it is only told.
+    async fn mark(&self, answer: &Answer) {
+        let number = answer.number;
+        let labels: Vec<&String> = self
+            .labels
+            .iter()
+            .filter(|name| !answer.labels.iter().any(|label| label.name == **name))
+            .collect();
+        if !labels.is_empty() {
+            let put: Result<serde_json::Value, _> = self
+                .write(
+                    Method::POST,
+                    &format!("issues/{number}/labels"),
+                    &json!({ "labels": labels }),
+                    "label the pull request",
+                )
+                .await;
+            if let Err(refusal) = put {
+                tracing::warn!(number, %refusal, "the pull request has no labels");
+            }
+        }
+        let asked = answer.asked();
+        let new = |name: &&String| !asked.iter().any(|asked| asked.eq_ignore_ascii_case(name));
+        let people: Vec<&String> = self.reviewers.iter().filter(new).collect();
+        let teams: Vec<&String> = self.review_teams.iter().filter(new).collect();
+        if !people.is_empty() || !teams.is_empty() {
+            let put: Result<serde_json::Value, _> = self
+                .write(
+                    Method::POST,
+                    &format!("pulls/{number}/requested_reviewers"),
+                    &json!({ "reviewers": people, "team_reviewers": teams }),
+                    "ask for a review",
+                )
+                .await;
+            if let Err(refusal) = put {
+                tracing::warn!(number, %refusal, "nobody is asked to review the pull request");
+            }
+        }
+    }
+
     /// Takes over a pull request that an earlier try had opened.
-    async fn adopt(&self, proposal: &Proposal<'_>, found: Answer) -> anyhow::Result<Proposed> {
+    async fn adopt(
+        &self,
+        proposal: &Proposal<'_>,
+        of_head: &OfHead<'_>,
+        found: Answer,
+    ) -> anyhow::Result<Proposed> {
         let number = found.number;
         let of = match &found.merge_commit_sha {
             Some(merge) if found.is_merged() => self.parent(merge).await?,
             _ => self.branch.clone(),
         };
         let fork = self.fork(&of, &found.head.sha).await?;
-        let (before, _) = self.order_at(proposal.path, &fork.from).await?;
+        let (before, blob) = self.order_at(proposal.path, &fork.from).await?;
         let edit = (proposal.edit)(&before)?;
         if found.is_open() {
             let as_made = edit.changed
+                && found.base.branch == self.branch
                 && fork.files.iter().all(|file| file == proposal.path)
                 && self
                     .file(proposal.path, &found.head.sha)
@@ -260,8 +292,9 @@ impl Github {
                     .is_some_and(|(text, _)| text == edit.text);
             if !as_made {
                 // Somebody else has been at the branch.
-                return self.rebuild(proposal).await;
+                return self.rebuild_with(proposal, of_head).await;
             }
+            self.mark(&found).await;
         }
         anyhow::ensure!(
             edit.changed || !found.is_merged(),
@@ -271,15 +304,25 @@ impl Github {
         );
         let head = found.head.sha.clone();
         Ok(Proposed::Opened {
-            opened: opened(found, proposal, head),
+            opened: opened(found, proposal, head, blob),
             before,
         })
     }
 
-    /// Makes the edit anew on the present base and moves the branch there in one step.
+    /// Makes the edit anew on the present base, moves the branch there in one step,
+    /// and writes the pull request's title, body and base anew.
     pub async fn rebuild(&self, proposal: &Proposal<'_>) -> anyhow::Result<Proposed> {
+        self.rebuild_with(proposal, &|_| String::new()).await
+    }
+
+    /// As [`Github::rebuild`], with what the body says of the head.
+    pub async fn rebuild_with(
+        &self,
+        proposal: &Proposal<'_>,
+        of_head: &OfHead<'_>,
+    ) -> anyhow::Result<Proposed> {
         let base = self.base().await?;
-        let (before, _) = self.order_at(proposal.path, &base).await?;
+        let (before, blob) = self.order_at(proposal.path, &base).await?;
         let edit = (proposal.edit)(&before)?;
         let found = self.find_pull(proposal.branch).await?;
         if !edit.changed {
@@ -293,9 +336,26 @@ impl Github {
             return Ok(Proposed::NotNeeded { before });
         }
         let found = found.context("the pull request is gone")?;
-        let head = self.rebuild_branch(proposal, &base, &edit.text).await?;
+        let head = self
+            .rebuild_branch(proposal, &base, &edit.text, &found.head.sha)
+            .await?;
+        let mut change = json!({
+            "title": proposal.title,
+            "body": format!("{}{}", proposal.body, of_head(&head)),
+        });
+        if found.base.branch != self.branch {
+            change["base"] = json!(self.branch);
+        }
+        let _: serde_json::Value = self
+            .write(
+                Method::PATCH,
+                &format!("pulls/{}", found.number),
+                &change,
+                "write the pull request's text anew",
+            )
+            .await?;
         Ok(Proposed::Opened {
-            opened: opened(found, proposal, head),
+            opened: opened(found, proposal, head, blob),
             before,
         })
     }
@@ -316,10 +376,9 @@ impl Github {
     async fn find_pull(&self, branch: &str) -> anyhow::Result<Option<Answer>> {
         let found: Vec<Answer> = self
             .read(&format!(
-                "pulls?head={}:{}&base={}&state=all&sort=created&direction=desc",
+                "pulls?head={}:{}&state=all&sort=created&direction=desc",
                 self.owner,
-                encode(branch),
-                encode(&self.branch)
+                encode(branch)
             ))
             .await?
             .unwrap_or_default();
@@ -451,11 +510,13 @@ impl Github {
     }
 }
 
-fn opened(answer: Answer, proposal: &Proposal<'_>, head_sha: String) -> Opened {
+fn opened(answer: Answer, proposal: &Proposal<'_>, head_sha: String, blob: String) -> Opened {
     Opened {
         number: answer.number,
         url: answer.html_url,
         branch: proposal.branch.to_owned(),
         head_sha,
+        base_blob: Some(blob),
+        exact_inverse: None,
     }
 }

@@ -1,14 +1,16 @@
 //! The two pull requests of a restore: the pause and the resume.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 
-use super::{Closing, Github, Merging, Proposal, Proposed};
+use super::{Closing, Github, Merging, OfHead, Proposal, Proposed};
 use crate::order::{Edit, SelfHealRecord, self_heal_off, self_heal_restore};
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::{Fact, Opened, Which, names};
 
 /// What an effect on a pull request needs to know of its request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     pub request: String,
     pub uid: String,
@@ -17,10 +19,20 @@ pub struct Context {
     pub record: Option<SelfHealRecord>,
     pub title: String,
     pub body: String,
+    /// What the approval is bound to, once the head is known.
+    pub of_head: Arc<OfHead<'static>>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The edit that a pull request makes of an order, and what stood there before.
-fn edit(
+pub fn edit(
     which: Which,
     text: &str,
     record: Option<&SelfHealRecord>,
@@ -34,11 +46,17 @@ fn edit(
     }
 }
 
+/// Whether pausing again what a resume makes of the order gives, byte for byte,
+/// what the order is now: then the resume undoes the pause and nothing else.
+fn undoes_the_pause(paused: &str, resumed: &str, record: &SelfHealRecord) -> bool {
+    self_heal_off(resumed).is_ok_and(|(again, before)| again.text == paused && before == *record)
+}
+
 impl Github {
     /// Opens the pull request, or finds the one that is there.
     pub async fn open_pull(&self, which: Which, context: &Context) -> anyhow::Result<Fact> {
         self.with_proposal(which, context, async |proposal| {
-            self.propose(&proposal).await
+            self.propose_with(&proposal, &*context.of_head).await
         })
         .await
     }
@@ -46,7 +64,7 @@ impl Github {
     /// Makes the edit anew on the present base and moves the branch there.
     pub async fn rebuild_pull(&self, which: Which, context: &Context) -> anyhow::Result<Fact> {
         self.with_proposal(which, context, async |proposal| {
-            self.rebuild(&proposal).await
+            self.rebuild_with(&proposal, &*context.of_head).await
         })
         .await
     }
@@ -71,8 +89,11 @@ impl Github {
         .await?;
         Ok(match proposed {
             Proposed::NotNeeded { before } => Fact::PullNotNeeded(which, edit(&before)?.1),
-            Proposed::Opened { opened, before } => {
-                Fact::PullOpened(which, opened, edit(&before)?.1)
+            Proposed::Opened { mut opened, before } => {
+                let (edit, record) = edit(&before)?;
+                opened.exact_inverse = (which == Which::Resume)
+                    .then(|| undoes_the_pause(&before, &edit.text, &record));
+                Fact::PullOpened(which, opened, record)
             }
         })
     }

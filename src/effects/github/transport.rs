@@ -1,10 +1,15 @@
 //! One request to GitHub and its answer.
 //!
 //! Nothing is sent twice: an effect whose answer was lost is looked up by the
-//! next pass.
+//! next pass. What was read is read again with its ETag: an answer that nothing
+//! has changed counts against no limit.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +31,10 @@ pub(super) enum Refusal {
     },
     #[error("GitHub could not be reached to {what}: {why}")]
     Unreachable { what: String, why: String },
+    #[error("GitHub asks to be left alone; it is asked to {what} in {seconds} s at the earliest")]
+    Held { what: String, seconds: u64 },
+    #[error("Refloat cannot sign in to GitHub: {why}")]
+    Unsigned { why: String },
     #[error("GitHub's answer to {what} is not what its description says: {why}")]
     Unreadable { what: String, why: String },
 }
@@ -35,7 +44,10 @@ impl Refusal {
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Answered { status, .. } => Some(*status),
-            Self::Unreachable { .. } | Self::Unreadable { .. } => None,
+            Self::Unreachable { .. }
+            | Self::Held { .. }
+            | Self::Unsigned { .. }
+            | Self::Unreadable { .. } => None,
         }
     }
 
@@ -43,8 +55,62 @@ impl Refusal {
     pub(super) fn words(&self) -> &str {
         match self {
             Self::Answered { message, .. } => message,
-            Self::Unreachable { why, .. } | Self::Unreadable { why, .. } => why,
+            Self::Held { what, .. } => what,
+            Self::Unreachable { why, .. }
+            | Self::Unsigned { why }
+            | Self::Unreadable { why, .. } => why,
         }
+    }
+
+    pub(super) fn unsigned(why: &str) -> Self {
+        Self::Unsigned {
+            why: why.to_owned(),
+        }
+    }
+}
+
+/// Answers by their address, with the ETag they came with.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    answers: Mutex<Answers>,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    by_address: HashMap<String, (HeaderValue, Bytes)>,
+    size: usize,
+}
+
+impl Known {
+    fn with<T>(&self, act: impl FnOnce(&mut Answers) -> T) -> T {
+        // The map is whole after every statement that touches it.
+        act(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn get(&self, address: &str) -> Option<(HeaderValue, Bytes)> {
+        self.with(|answers| answers.by_address.get(address).cloned())
+    }
+
+    fn put(&self, address: &str, tag: HeaderValue, body: &Bytes) {
+        self.with(|answers| {
+            // Far more than is open at once; it only keeps years of it from piling up.
+            if answers.size > 64 << 20 {
+                *answers = Answers::default();
+            }
+            answers.size += body.len();
+            let old = answers
+                .by_address
+                .insert(address.to_owned(), (tag, body.clone()));
+            answers.size -= old.map_or(0, |(_, old)| old.len());
+        });
+    }
+
+    fn forget(&self, address: &str) {
+        self.with(|answers| {
+            if let Some((_, old)) = answers.by_address.remove(address) {
+                answers.size -= old.len();
+            }
+        });
     }
 }
 
@@ -95,7 +161,14 @@ impl Github {
         decode(&body, what)
     }
 
-    /// Sends one request below the repository's address, once.
+    /// Does not ask whether the answer to a read has changed, but for the answer,
+    /// when it is read next.
+    pub(super) fn forget(&self, rest: &str) {
+        self.known.forget(&self.route(rest));
+    }
+
+    /// Sends one request: below the repository's address, or where `rest` says if it
+    /// begins with a slash.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -103,38 +176,85 @@ impl Github {
         body: Option<&Value>,
         what: &str,
     ) -> Result<Bytes, Refusal> {
+        let route = self.route(rest);
+        let authorization = self.authorization().await?;
+        match self
+            .once(method.clone(), &route, body, &authorization, what)
+            .await
+        {
+            // Nothing was done: the token had ended. A new one is asked for, once.
+            Err(refusal) if refusal.status() == Some(401) && self.forget_token().await => {
+                let authorization = self.authorization().await?;
+                self.once(method, &route, body, &authorization, what).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Sends one request once, in its turn.
+    pub(super) async fn once(
+        &self,
+        method: Method,
+        route: &str,
+        body: Option<&Value>,
+        authorization: &HeaderValue,
+        what: &str,
+    ) -> Result<Bytes, Refusal> {
         let unreachable = |error: &dyn std::error::Error| Refusal::Unreachable {
             what: what.to_owned(),
             why: chain(error),
         };
-        let request = Request::builder().method(method).uri(self.route(rest));
+        let reads = method == Method::GET;
+        let known = if reads { self.known.get(route) } else { None };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(route)
+            .header(header::AUTHORIZATION, authorization);
+        if let Some((tag, _)) = &known {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
         let request = self
             .client
             .build_request(request, body)
             .map_err(|error| unreachable(&error))?;
+        let turn = self.pace.turn(!reads, what).await?;
         let response = self
             .client
             .execute(request)
             .await
             .map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        self.pace.learn(status, &head.headers);
         let body = body
             .collect()
             .await
             .map_err(|error| unreachable(&error))?
             .to_bytes();
-        if head.status.is_success() {
+        drop(turn);
+        let meter = &self.pace.meter;
+        if let (StatusCode::NOT_MODIFIED, Some((_, body))) = (head.status, known) {
+            meter.unchanged.fetch_add(1, Ordering::Relaxed);
             return Ok(body);
         }
+        let counted = if reads { &meter.reads } else { &meter.writes };
+        counted.fetch_add(1, Ordering::Relaxed);
+        if head.status.is_success() {
+            if let (true, Some(tag)) = (reads, head.headers.get(header::ETAG)) {
+                self.known.put(route, tag.clone(), &body);
+            }
+            return Ok(body);
+        }
+        meter.refused.fetch_add(1, Ordering::Relaxed);
         Err(Refusal::Answered {
-            status: head.status.as_u16(),
+            status,
             what: what.to_owned(),
             message: reason(&body),
         })
     }
 }
 
-fn decode<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Refusal> {
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::Unreadable {
         what: what.to_owned(),
         why: error.to_string(),

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{Effect, MERGE_BLOCKED, Pass, Step};
-use crate::request::approval::{self, Standing, standing};
+use crate::request::approval::{self, OnGithub, Standing, standing};
 use crate::request::facts::{Fact, Which};
 use crate::request::observed::{Pull, PullState};
-use crate::request::resource::{Opened, Outcome, PullRequest, ReminderOf};
+use crate::request::resource::{Approved, Opened, Outcome, PullRequest, ReminderOf, Via};
 
 impl Pass<'_> {
     pub(super) fn awaiting_approval(&self, pull: Option<&Pull>) -> Step {
@@ -42,13 +42,18 @@ impl Pass<'_> {
         // A review is bound to a head and to nothing else: once the pull request is
         // merged, the head cannot move any more when the inventory changes, and a
         // review given before would approve what was never shown (S2).
-        let reviews = live.map_or(&[][..], |pull| &pull.reviews);
+        let github = OnGithub {
+            reviews: live.map_or(&[][..], |pull| &pull.reviews),
+            head,
+            team: pull.and_then(|pull| pull.team.as_ref()),
+            is_open: live.is_some(),
+        };
         let hold = match standing(
             self.subject.spec,
             &self.policy.people,
+            &self.policy.approval,
             &self.digest(),
-            reviews,
-            head,
+            github,
             self.now,
         ) {
             Standing::Approved(approved) => match self.lacks_consent() {
@@ -101,22 +106,19 @@ impl Pass<'_> {
         if fact.merged.is_some() {
             return Ok(None);
         }
-        let step = match pull.map(|pull| (pull, &pull.state, pull.head_sha != opened.head_sha)) {
+        let step = match pull.map(|pull| (pull, &pull.state)) {
             None => end(Outcome::Denied, gone(opened)),
-            Some((_, PullState::Closed, _)) => end(Outcome::Denied, closed(opened)),
-            Some((pull, PullState::Merged { .. }, true)) => head_moved(pull),
+            Some((_, PullState::Closed)) => end(Outcome::Denied, closed(opened)),
             // Merged before anybody approved: self-heal is off, which deletes
             // nothing, and the approval is still waited for.
-            Some((_, PullState::Merged { sha }, false)) => {
-                Step::Record(Fact::PullMerged(Which::Pause, sha.clone()))
-            }
-            Some((pull, PullState::Open, false)) if pull.mergeable != Some(false) => {
+            Some((pull, PullState::Merged { sha })) => merged(pull, sha.as_ref()),
+            Some((pull, PullState::Open)) if outdated(pull, opened).is_none() => {
                 return Ok(Some(pull));
             }
-            Some((_, PullState::Open, _)) if too_late => {
+            Some((_, PullState::Open)) if too_late => {
                 end(Outcome::Expired, "Nobody approved it in time.".to_owned())
             }
-            Some((_, PullState::Open, _)) => self.rebuild(Which::Pause, fact),
+            Some((_, PullState::Open)) => self.rebuild(Which::Pause, fact),
         };
         Err(Box::new(step))
     }
@@ -164,7 +166,6 @@ impl Pass<'_> {
         let Some(pull) = pull else {
             return end(Outcome::Denied, gone(opened));
         };
-        let moved = pull.head_sha != opened.head_sha;
         let approved_at = self.status().approved.as_ref().map(|approved| approved.at);
         if pull.state == PullState::Open
             && approved_at
@@ -179,27 +180,30 @@ impl Pass<'_> {
             );
         }
         match &pull.state {
-            PullState::Merged { .. } if moved => head_moved(pull),
-            PullState::Merged { sha } => Step::Record(Fact::PullMerged(Which::Pause, sha.clone())),
+            PullState::Merged { sha } => merged(pull, sha.as_ref()),
             PullState::Closed => end(Outcome::Denied, closed(opened)),
-            PullState::Open if moved => Step::Record(Fact::Voided(
-                format!(
-                    "The pull request #{} was changed after it was approved.",
-                    opened.number
-                ),
-                None,
-            )),
-            PullState::Open if pull.mergeable == Some(false) => Step::Record(Fact::Voided(
-                format!(
-                    "The order was changed meanwhile, and the pull request #{} conflicts with it.",
-                    opened.number
-                ),
-                None,
-            )),
-            PullState::Open => self.merge_or_wait(pull).unwrap_or_else(|| {
-                Step::Act(Effect::MergePull(Which::Pause, opened.head_sha.clone()))
-            }),
+            PullState::Open => match outdated(pull, opened) {
+                Some(why) => Step::Record(Fact::Voided(why, None)),
+                None => Self::mirror(Which::Pause, self.status().approved.as_ref())
+                    .or_else(|| self.merge_or_wait(pull))
+                    .unwrap_or_else(|| {
+                        Step::Act(Effect::MergePull(Which::Pause, opened.head_sha.clone()))
+                    }),
+            },
         }
+    }
+
+    /// What was said in chat is written into the pull request before it is merged,
+    /// where the next reader of the order's history looks for it.
+    pub(super) fn mirror(which: Which, approved: Option<&Approved>) -> Option<Step> {
+        let in_chat = approved.is_some_and(|approved| {
+            approved.mirrored_at.is_none()
+                && approved
+                    .approvers
+                    .iter()
+                    .any(|approver| approver.via == Via::Chat)
+        });
+        in_chat.then_some(Step::Act(Effect::Mirror(which)))
     }
 
     /// After GitHub said no to a merge, it is not asked again before the next poll.
@@ -210,24 +214,84 @@ impl Pass<'_> {
                 self.look_again("GitHub is computing whether it can be merged".to_owned()),
             );
         }
-        let waiting = status.waiting.as_ref()?;
-        let next = waiting
-            .at
-            .saturating_add(self.policy.poll)
-            .unwrap_or(Timestamp::MAX);
-        (waiting.message.starts_with(MERGE_BLOCKED) && self.now < next).then(|| Step::Wait {
+        let waiting = status
+            .waiting
+            .as_ref()
+            .filter(|waiting| waiting.message.starts_with(MERGE_BLOCKED))?;
+        let why = if pull.missing.is_empty() {
+            waiting.message.clone()
+        } else {
+            format!("{MERGE_BLOCKED}: {}", pull.missing.join("; "))
+        };
+        if pull.blocked && !pull.missing.is_empty() {
+            return Some(Step::Wait {
+                until: self.after(self.policy.poll),
+                why: Some(why),
+            });
+        }
+        let pause = if pull.clean {
+            self.policy.look_again
+        } else {
+            self.policy.poll
+        };
+        let next = waiting.at.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        (self.now < next).then_some(Step::Wait {
             until: next,
-            why: Some(waiting.message.clone()),
+            why: Some(why),
         })
     }
 }
 
-fn end(outcome: Outcome, message: String) -> Step {
-    Step::Record(Fact::Ended(outcome, message))
+/// What became of a pause that is merged: taken as merged if it is what it was to
+/// be, whoever merged it.
+fn merged(pull: &Pull, sha: Option<&String>) -> Step {
+    Step::Record(match &pull.difference {
+        None => Fact::PullMerged(Which::Pause, sha.cloned()),
+        Some(difference) => Fact::PullMergedOtherwise(sha.cloned(), difference.clone()),
+    })
 }
 
-fn head_moved(pull: &Pull) -> Step {
-    Step::Record(Fact::PullHead(Which::Pause, pull.head_sha.clone()))
+/// Why an open pull request is not, or not any more, what was asked for; then it is
+/// built anew on what the base is now.
+pub(super) fn outdated(pull: &Pull, opened: &Opened) -> Option<String> {
+    let number = opened.number;
+    if pull.retargeted {
+        Some(format!(
+            "The pull request #{number} was pointed at another branch."
+        ))
+    } else if pull.head_sha != opened.head_sha {
+        Some(format!(
+            "Somebody changed the pull request #{number}: its head was {} and is {}.",
+            short(&opened.head_sha),
+            short(&pull.head_sha)
+        ))
+    } else if pull.mergeable == Some(false) {
+        Some(format!(
+            "The order was changed meanwhile, and the pull request #{number} conflicts with it."
+        ))
+    } else if let (Some(then), Some(now)) = (&opened.base_blob, &pull.base_blob)
+        && then != now
+    {
+        Some(format!(
+            "The order was changed meanwhile, and the pull request #{number} was made upon what \
+             it was before."
+        ))
+    } else if pull.behind {
+        Some(format!(
+            "The branch of the orders moved on, and its protection wants the pull request \
+             #{number} to be made anew."
+        ))
+    } else {
+        None
+    }
+}
+
+fn short(sha: &str) -> String {
+    sha.chars().take(10).collect()
+}
+
+fn end(outcome: Outcome, message: String) -> Step {
+    Step::Record(Fact::Ended(outcome, message))
 }
 
 fn gone(opened: &Opened) -> String {

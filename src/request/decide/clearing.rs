@@ -136,15 +136,14 @@ impl Pass<'_> {
                 why: None,
             };
         }
-        let people = &self.policy.people;
-        let may = people
-            .by_name(&approved.by)
-            .is_some_and(|entry| approval::may_approve(self.subject.spec, people, entry));
-        if !may && holds(Guard::S3) {
-            return Step::Record(Fact::Voided(
-                format!("{} may no longer approve.", approved.by),
-                None,
-            ));
+        let may = approval::still_may(
+            self.subject.spec,
+            &self.policy.people,
+            survey.team.as_ref(),
+            approved,
+        );
+        if let (Err(why), true) = (may, holds(Guard::S3)) {
+            return Step::Record(Fact::Voided(why, None));
         }
         if approved.digest != self.digest() {
             return Step::Record(Fact::Voided(

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::digest;
 use super::facts::{Fact, LookFor, Which};
 use super::inventory::LiveObject;
-use super::observed::Observed;
+use super::observed::{Observed, Pull, PullState};
 use super::people::People;
 use super::phase::{Phase, phase};
 use super::preflight::{self, Terms, list};
@@ -50,6 +50,8 @@ pub enum Effect {
     /// Merge, if the head is still this.
     MergePull(Which, String),
     ClosePull(Which, String),
+    /// Write an approval that was given in chat into the pull request.
+    Mirror(Which),
     /// Ask Argo CD to look at an Application.
     Look(LookFor, String, String),
     /// Sync an Application at the revision it is at, so that it is recorded.
@@ -71,6 +73,7 @@ impl Effect {
             Self::MergePull(Which::Pause, _) => "merge the pause pull request",
             Self::MergePull(Which::Resume, _) => "merge the resume pull request",
             Self::ClosePull(..) => "close the pull request",
+            Self::Mirror(_) => "write the approval into the pull request",
             Self::Look(..) => "ask Argo CD to look",
             Self::RecordRevision(..) => "record the revision of an Application",
             Self::SafetyBackup => "create the safety backup",
@@ -85,6 +88,8 @@ impl Effect {
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub people: People,
+    /// What counts as an approval.
+    pub approval: super::approval::Rules,
     pub time_zone: jiff::tz::TimeZone,
     pub own_namespace: String,
     /// The approval of the pause covers the resume.
@@ -176,6 +181,19 @@ impl Pass<'_> {
             (Phase::Verifying, Observed::Verifying(view)) => self.verifying(view),
             (Phase::Resuming, Observed::Resuming(view)) => self.resuming(view),
             (Phase::Stuck, _) => self.stuck(),
+            (
+                Phase::Refused
+                | Phase::Denied
+                | Phase::Withdrawn
+                | Phase::Expired
+                | Phase::ResumedAsIs,
+                Observed::Ended(Some(Pull {
+                    state: PullState::Merged { sha },
+                    ..
+                })),
+                // Somebody brought the branch back and merged it when nobody followed it
+                // any more: self-heal is off, and has to come back (L1).
+            ) => Step::Record(Fact::PullMerged(Which::Pause, sha.clone())),
             (
                 Phase::Done
                 | Phase::Refused

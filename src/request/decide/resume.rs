@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::approval::outdated;
 use super::{Effect, Pass, Step, some};
 use crate::request::applications::Application;
-use crate::request::approval::{self, Standing, standing};
+use crate::request::approval::{self, OnGithub, Standing, standing};
 use crate::request::facts::{Fact, LookFor, Which};
 use crate::request::observed::{Pull, PullState, Resuming};
 use crate::request::resource::{Action, PullRequest, StuckReason, Via};
@@ -225,9 +226,7 @@ impl Pass<'_> {
                     }
                 }
             }
-            PullState::Open
-                if pull.head_sha != opened.head_sha || pull.mergeable == Some(false) =>
-            {
+            PullState::Open if outdated(pull, opened).is_some() => {
                 if late {
                     self.stick(
                         StuckReason::ResumeBlocked,
@@ -267,38 +266,50 @@ impl Pass<'_> {
                         ),
                     );
                 }
-                self.merge_or_wait(pull).unwrap_or_else(|| {
-                    Step::Act(Effect::MergePull(Which::Resume, opened.head_sha.clone()))
-                })
+                Self::mirror(Which::Resume, fact.approved.as_ref())
+                    .or_else(|| self.merge_or_wait(pull))
+                    .unwrap_or_else(|| {
+                        Step::Act(Effect::MergePull(Which::Resume, opened.head_sha.clone()))
+                    })
             }
         }
     }
 
     fn approve_resume(&self, fact: &PullRequest, pull: &Pull) -> Option<Step> {
         let status = self.status();
-        let head = fact.opened.as_ref()?.head_sha.as_str();
-        if let (true, Some(first)) = (self.policy.covers_resume, &status.approved) {
+        let opened = fact.opened.as_ref()?;
+        // What was approved was to turn self-heal off and to undo exactly that.
+        let covered = self.policy.covers_resume && opened.exact_inverse != Some(false);
+        if let (true, Some(first)) = (covered, &status.approved) {
             let mut approved = first.clone();
             approved.via = Via::Pause;
             approved.at = self.now;
+            // It was said of the pause, and is written there.
+            approved.mirrored_at = Some(self.now);
             return Some(Step::Record(Fact::ResumeApproved(approved)));
         }
         // A restore that ends before anybody approved touched nothing but
         // self-heal; bringing it back is an undo and needs nobody's leave
         // where the first approval would have covered it.
-        if self.policy.covers_resume {
+        if covered {
             return None;
         }
         // What was said of the restore is not said of the way back: a no to the
         // first would leave self-heal off for ever.
         let digest = self.digest();
-        let spec = approval::last_word_on(self.subject.spec, &self.policy.people, &digest);
+        let spec = approval::last_words_on(self.subject.spec, &self.policy.people, &digest);
+        let github = OnGithub {
+            reviews: &pull.reviews,
+            head: &opened.head_sha,
+            team: pull.team.as_ref(),
+            is_open: true,
+        };
         let hold = match standing(
             &spec,
             &self.policy.people,
+            &self.policy.approval,
             &digest,
-            &pull.reviews,
-            head,
+            github,
             self.now,
         ) {
             Standing::Approved(approved) => {

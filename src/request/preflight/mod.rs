@@ -139,6 +139,9 @@ pub struct Survey {
     /// `None`: there is no node agent.
     pub node_agent: Option<NodeAgent>,
     pub quotas: Vec<Quota>,
+    /// Members of the reviewers' team, where one is configured; read only just
+    /// before the clearing.
+    pub team: super::approval::Team,
 }
 
 /// What matters of a tenant order.

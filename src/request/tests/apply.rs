@@ -20,14 +20,20 @@ fn an_ending_takes_the_question_away_and_stays() {
 }
 
 #[test]
-fn a_moved_head_takes_the_approval_away() {
-    let status = after(
-        status(Phase::Pausing),
-        12,
-        Fact::PullHead(Which::Pause, "other".to_owned()),
-    );
+fn what_was_merged_otherwise_takes_the_approval_away_and_is_asked_about() {
+    let otherwise = |seconds, status| {
+        let fact = Fact::PullMergedOtherwise(None, "it also changes README.md".to_owned());
+        after(status, seconds, fact)
+    };
+    let status = otherwise(12, status(Phase::Pausing));
     assert_eq!(status.approved, None);
-    assert_eq!(status.pause.unwrap().opened.unwrap().head_sha, "other");
+    assert!(status.self_heal_is_off());
+    assert_eq!(super::super::phase(&status), Phase::Stuck);
+    // Whoever says `retry` takes it as it is, and approves it anew.
+    let retried = chose(status.clone(), 20, Action::Retry);
+    assert_eq!(super::super::phase(&retried), Phase::AwaitingApproval);
+    let undone = chose(status, 20, Action::ResumeAsIs);
+    assert_eq!(super::super::phase(&undone), Phase::Resuming);
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) fn entry(name: &str, reviewer: bool) -> Entry {
             ("console".to_owned(), format!("{name}@console")),
         ],
         github: Some(format!("{name}-gh")),
+        github_also: Vec::new(),
         tenants: vec!["poseidon1".to_owned()],
         reviewer,
     }
@@ -55,6 +56,7 @@ pub(crate) fn policy() -> Policy {
             entry("ida", true),
             entry("per", false),
         ]),
+        approval: crate::request::approval::Rules::default(),
         time_zone: jiff::tz::TimeZone::get("Europe/Oslo").unwrap(),
         own_namespace: "refloat".to_owned(),
         covers_resume: true,
@@ -203,6 +205,7 @@ pub(super) fn survey() -> Survey {
         ownership: Ownership::default(),
         undiscovered: Vec::new(),
         others: Vec::new(),
+        team: None,
         holdings: Some(holdings()),
         holdings_fault: None,
         restores_ahead: Vec::new(),
@@ -289,6 +292,7 @@ pub(super) fn opened(number: u64) -> Opened {
         url: format!("https://github.example.com/pull/{number}"),
         branch: "refloat/r".to_owned(),
         head_sha: format!("head{number}"),
+        ..Opened::default()
     }
 }
 
@@ -306,7 +310,7 @@ pub(super) fn pull(number: u64) -> Pull {
         head_sha: format!("head{number}"),
         state: PullState::Open,
         mergeable: Some(true),
-        reviews: Vec::new(),
+        ..Pull::default()
     }
 }
 
@@ -340,6 +344,8 @@ pub(super) fn approved(status: &RestoreStatus) -> Approved {
         by: "olav".to_owned(),
         via: Via::Chat,
         digest: digest(UID, &spec(), status),
+        approvers: Vec::new(),
+        mirrored_at: None,
     }
 }
 

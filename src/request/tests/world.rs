@@ -383,6 +383,7 @@ impl World {
                 pull.state = PullState::Closed;
                 Some(Fact::PullClosed(which))
             }
+            Effect::Mirror(which) => Some(Fact::Mirrored(which)),
             Effect::Look(what, namespace, name) => {
                 let key = format!("{namespace}/{name}");
                 self.refreshing.insert(key.clone());
@@ -490,6 +491,10 @@ impl World {
         if self.is_open(which) {
             let pull = self.pulls.get_mut(which).expect("open");
             pull.state = PullState::Merged { sha: None };
+            pull.difference = pull
+                .head_sha
+                .starts_with("pushed")
+                .then(|| "something else".to_owned());
             self.order_heals = which == "resume";
         }
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Effect, Pass, Step, ballot, end, later};
-use crate::request::approval::{Standing, standing};
+use crate::request::approval::{OnGithub, Standing, standing};
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::observed::{Pull, PullState};
 use crate::request::resource::Opened;
@@ -46,9 +46,14 @@ impl Pass<'_> {
         let hold = match standing(
             &ballot(self.subject.spec),
             &self.common.people,
+            &self.common.approval,
             &self.digest(),
-            &live.reviews,
-            &opened.head_sha,
+            OnGithub {
+                reviews: &live.reviews,
+                head: &opened.head_sha,
+                team: live.team.as_ref(),
+                is_open: true,
+            },
             self.now,
         ) {
             Standing::Approved(approved) => return Step::Record(Fact::Approved(approved)),

@@ -291,6 +291,7 @@ github:
   api: {}
   repository: {}/{}
   tokenFile: {}
+  writeGap: 0s
 argocd: {{ platformNamespace: {}, namespaces: [{}, {}] }}
 velero: {{ namespace: {} }}
 chat: {{ kind: console, user: ada }}

@@ -398,6 +398,7 @@ mod tests {
             url: "https://x".to_owned(),
             branch: "b".to_owned(),
             head_sha: head.to_owned(),
+            ..Opened::default()
         })
     }
 

@@ -55,7 +55,6 @@ fn words(step: &Step, now: i64) -> String {
             Fact::Reminded(about) => format!("remind: {about:?}"),
             Fact::PullNotNeeded(which, _)
             | Fact::PullOpened(which, ..)
-            | Fact::PullHead(which, _)
             | Fact::PullMerged(which, _)
             | Fact::PullClosed(which) => {
                 let name = format!("{fact:?}");

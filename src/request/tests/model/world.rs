@@ -516,6 +516,7 @@ impl State {
                 pull.state = PullState::Closed;
                 Some(Fact::PullClosed(which))
             }
+            Effect::Mirror(which) => Some(Fact::Mirrored(which)),
             Effect::Look(what, namespace, name) => {
                 self.refreshing = true;
                 Some(Fact::Looked(what, format!("{namespace}/{name}")))
@@ -634,6 +635,8 @@ impl State {
             && pull.state == PullState::Open
         {
             pull.state = PullState::Merged { sha: None };
+            let pushed = pull.head_sha.ends_with("-pushed");
+            pull.difference = pushed.then(|| "something else".to_owned());
             self.order_heals = which == Which::Resume;
         }
     }

@@ -18,6 +18,8 @@ const ANONYMOUS_LIMIT: u64 = 60;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) account: Option<Account>,
+    /// The App that speaks for itself, by a JWT.
+    app: Option<u64>,
     key: String,
 }
 
@@ -26,6 +28,7 @@ pub(super) fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Caller, ApiError>
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(Caller {
             account: None,
+            app: None,
             key: String::new(),
         });
     };
@@ -33,14 +36,25 @@ pub(super) fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Caller, ApiError>
     let token = text.split_once(' ').filter(|(scheme, _)| {
         scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token")
     });
-    let login = token
-        .and_then(|(_, token)| hub.read(|accounts| accounts.tokens.get(token.trim()).cloned()));
+    let token = token.map(|(_, token)| token.trim());
+    if let Some(app) = token.and_then(|token| hub.app_of(token)) {
+        return Ok(Caller {
+            account: None,
+            app: Some(app),
+            key: format!("app {app}"),
+        });
+    }
+    let login = token.and_then(|token| {
+        hub.installed(token)
+            .or_else(|| hub.read(|accounts| accounts.tokens.get(token).cloned()))
+    });
     let account = login.and_then(|login| hub.account(&login));
     let Some(account) = account else {
         return Err(ApiError::new(401, "Bad credentials"));
     };
     Ok(Caller {
         key: account.login.clone(),
+        app: None,
         account: Some(account),
     })
 }
@@ -51,6 +65,12 @@ impl Caller {
         self.account
             .as_ref()
             .ok_or_else(|| ApiError::new(401, "Requires authentication"))
+    }
+
+    /// The App; 401 for anybody else.
+    pub(super) fn app(&self) -> Result<u64, ApiError> {
+        self.app
+            .ok_or_else(|| ApiError::new(401, "A JSON web token could not be decoded"))
     }
 
     fn limit(&self, hub: &Hub) -> u64 {

@@ -36,6 +36,8 @@ pub(super) struct Hub {
     pub(super) accounts: RwLock<Accounts>,
     pub(super) repos: RwLock<BTreeMap<String, Arc<Repo>>>,
     pub(super) meters: Mutex<HashMap<String, Meter>>,
+    pub(super) hooks: Mutex<Option<super::webhooks::Hooks>>,
+    pub(super) apps: Mutex<super::apps::Apps>,
 }
 
 /// What one token has used up.

@@ -4,6 +4,7 @@
 //! who moved a branch; pull requests, reviews, comments and checks are kept
 //! beside it. See [`Server`].
 
+mod apps;
 mod auth;
 mod checks;
 mod commits;
@@ -32,6 +33,7 @@ mod state;
 mod tests;
 mod users;
 mod views;
+mod webhooks;
 mod world;
 
 pub use errors::ApiError;
@@ -41,3 +43,4 @@ pub use server::{Options, Server};
 pub use spec::SpecChecker;
 pub use state::{Conclusion, Permission, Protection, ReviewState};
 pub use views::{CommentView, PullStatus, PullView, ReviewView};
+pub use webhooks::{Delivery, Sending, WebhookChecker};

@@ -46,6 +46,15 @@ fn show(at: &Scope<'_>, number: u64, review: &Review) -> Value {
     value
 }
 
+/// A review as webhooks show it.
+pub(super) fn show_by_id(at: &Scope<'_>, number: u64, id: u64) -> Result<Value, ApiError> {
+    let found = find(at, number)?
+        .reviews
+        .iter()
+        .find(|review| review.id == id);
+    Ok(show(at, number, found.ok_or_else(ApiError::not_found)?))
+}
+
 fn visible(at: &Scope<'_>, review: &Review) -> bool {
     review.state != ReviewState::Pending || review.user == at.actor.login
 }

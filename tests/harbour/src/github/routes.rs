@@ -158,6 +158,12 @@ async fn dispatch(
         )),
         ("GET", ["versions"]) => Ok(Reply::json(200, json!([VERSION]))),
         ("GET", ["rate_limit"]) => Ok(Reply::json(200, caller.overview(hub))),
+        ("GET", ["repos", owner, _, "installation"]) => {
+            super::apps::installation(hub, caller.app()?, owner)
+        }
+        ("POST", ["app", "installations", id, "access_tokens"]) => {
+            super::apps::grant(hub, caller.app()?, number(id)?, ask)
+        }
         ("GET", ["user"]) => Ok(users::profile(hub, caller.known()?, true)),
         ("GET", ["users", login]) => users::get(hub, login),
         ("GET", ["orgs", org, "members", login]) => users::member(hub, org, login, caller.known()?),
@@ -177,6 +183,7 @@ async fn dispatch(
             let mut at = hub.enter(&repo, actor).await?;
             let reply = in_repository(&mut at, method, rest, ask).await;
             at.save()?;
+            at.announce().await?;
             reply
         }
         _ => Err(ApiError::not_found()),

@@ -93,6 +93,8 @@ impl Server {
             accounts: RwLock::new(accounts),
             repos: RwLock::new(BTreeMap::new()),
             meters: Mutex::new(HashMap::new()),
+            hooks: Mutex::new(None),
+            apps: Mutex::default(),
         });
         for (owner, name) in known {
             hub.open(&owner, &name).await?;

@@ -261,7 +261,7 @@ fn fits(template: &[&str], parts: &[&str]) -> bool {
 }
 
 /// Finds the outermost schemas in an OpenAPI document and hands each to `act`.
-fn find_schemas(value: &mut Value, act: &mut impl FnMut(&mut Value)) {
+pub(super) fn find_schemas(value: &mut Value, act: &mut impl FnMut(&mut Value)) {
     match value {
         Value::Object(fields) => {
             for (key, below) in fields {
@@ -301,7 +301,7 @@ fn within(fields: &mut Map<String, Value>, act: &mut dyn FnMut(&mut Value, &str)
 }
 
 /// From an OpenAPI 3.0 schema to JSON Schema.
-fn convert(schema: &mut Value) {
+pub(super) fn convert(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else {
         return;
     };
@@ -324,7 +324,7 @@ fn convert(schema: &mut Value) {
 
 /// Lets an answer fit several of the schemas of which it must be one: they are
 /// open, so that all errors fit all kinds of error.
-fn open_choices(schema: &mut Value) {
+pub(super) fn open_choices(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else {
         return;
     };

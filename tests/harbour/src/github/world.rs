@@ -339,6 +339,27 @@ impl Server {
         self.set_state(owner, repo, number, login, "open").await
     }
 
+    /// Writes a pull request's body anew, or points it at another base, as `login`.
+    pub async fn edit_as(
+        &self,
+        owner: &str,
+        repo: &str,
+        number: u64,
+        login: &str,
+        body: Option<&str>,
+        base: Option<&str>,
+    ) -> Result<(), ApiError> {
+        self.as_person(owner, repo, login, async |at| {
+            let change = pulls::Change {
+                body: body.map(str::to_owned),
+                base: base.map(str::to_owned),
+                ..pulls::Change::default()
+            };
+            pulls::change(at, number, change).await
+        })
+        .await
+    }
+
     async fn set_state(
         &self,
         owner: &str,
@@ -372,6 +393,7 @@ impl Server {
         let mut at = self.hub.enter(&repo, actor).await?;
         let done = act(&mut at).await;
         at.save()?;
+        at.announce().await?;
         done
     }
 
@@ -390,6 +412,7 @@ impl Server {
         let mut at = self.hub.enter(&repo, actor).await?;
         let done = act(&mut at).await;
         at.save()?;
+        at.announce().await?;
         done
     }
 }

@@ -1,0 +1,242 @@
+//! Webhooks of GitHub: whether one is genuine and new, and what it says happened.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ring::hmac;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::config::Secret;
+use crate::controller::Wake;
+use crate::effects::github::Github;
+
+/// How many deliveries are remembered, to know one that comes again.
+const REMEMBERED: usize = 10_000;
+
+/// Why a delivery is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It has no signature.
+    Unsigned,
+    /// Its signature is not of this body by this secret.
+    Forged,
+    /// It was taken before: by its delivery id, or by its signature, since the id is
+    /// not signed.
+    Replayed,
+    Oversized,
+    /// It is genuine, and nothing that GitHub would send.
+    Malformed,
+}
+
+impl Refused {
+    const ALL: [Self; 5] = [
+        Self::Unsigned,
+        Self::Forged,
+        Self::Replayed,
+        Self::Oversized,
+        Self::Malformed,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::Forged => "forged",
+            Self::Replayed => "replayed",
+            Self::Oversized => "oversized",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Unsigned | Self::Forged => StatusCode::UNAUTHORIZED,
+            Self::Replayed => StatusCode::CONFLICT,
+            Self::Oversized => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// What is known of the deliveries so far.
+#[derive(Debug)]
+pub(super) struct Webhooks {
+    secret: Secret,
+    seen: Mutex<Seen>,
+    taken: AtomicU64,
+    refused: [AtomicU64; Refused::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    known: HashSet<[u8; 32]>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl Seen {
+    fn knows(&self, mark: &[u8; 32]) -> bool {
+        self.known.contains(mark)
+    }
+
+    fn remember(&mut self, mark: [u8; 32]) {
+        if self.known.insert(mark) {
+            self.order.push_back(mark);
+        }
+        while self.order.len() > 2 * REMEMBERED {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Webhooks {
+    pub(super) fn new(secret: Secret) -> Self {
+        Self {
+            secret,
+            seen: Mutex::default(),
+            taken: AtomicU64::new(0),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    /// Counts and answers a delivery that is not taken.
+    pub(super) fn refuse(&self, refused: Refused) -> Response {
+        let at = Refused::ALL.iter().position(|other| *other == refused);
+        if let Some(counter) = at.and_then(|at| self.refused.get(at)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        tracing::warn!(why = refused.word(), "a webhook was refused");
+        (refused.status(), format!("{}\n", refused.word())).into_response()
+    }
+
+    /// Takes a delivery: checks its signature before anything in it is read, and that
+    /// it is new; then says who should look.
+    pub(super) fn take(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        github: &Github,
+    ) -> Result<Vec<Wake>, Refused> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let signature = text("x-hub-signature-256").ok_or(Refused::Unsigned)?;
+        let signature = signature
+            .strip_prefix("sha256=")
+            .and_then(unhex)
+            .ok_or(Refused::Forged)?;
+        let secret = self.secret.get();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+        // In constant time.
+        hmac::verify(&key, body, &signature).map_err(|_| Refused::Forged)?;
+        let (Some(delivery), Some(event)) = (text("x-github-delivery"), text("x-github-event"))
+        else {
+            return Err(Refused::Malformed);
+        };
+        let marks = [
+            Sha256::digest([b"id ", delivery.as_bytes()].concat()).into(),
+            Sha256::digest([b"signature ", signature.as_slice()].concat()).into(),
+        ];
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if marks.iter().any(|mark| seen.knows(mark)) {
+                return Err(Refused::Replayed);
+            }
+            for mark in marks {
+                seen.remember(mark);
+            }
+        }
+        let body: Value = serde_json::from_slice(body).map_err(|_| Refused::Malformed)?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let ours = body
+            .pointer("/repository/full_name")
+            .and_then(Value::as_str)
+            .is_some_and(|name| name.eq_ignore_ascii_case(&github.full_name()));
+        Ok(if ours {
+            wakes(event, &body)
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// In Prometheus' text form.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "# HELP refloat_github_webhooks_total Webhooks by what became of them.\n\
+             # TYPE refloat_github_webhooks_total counter\n\
+             refloat_github_webhooks_total{{outcome=\"taken\"}} {}\n",
+            self.taken.load(Ordering::Relaxed)
+        );
+        for (refused, counter) in Refused::ALL.iter().zip(&self.refused) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "refloat_github_webhooks_total{{outcome=\"{}\"}} {}",
+                refused.word(),
+                counter.load(Ordering::Relaxed)
+            );
+        }
+        text
+    }
+}
+
+/// Whom an event concerns: pull requests by their numbers, or all that are open.
+fn wakes(event: &str, body: &Value) -> Vec<Wake> {
+    match event {
+        "pull_request" | "pull_request_review" => body
+            .pointer("/pull_request/number")
+            .and_then(Value::as_u64)
+            .map(Wake::Pull)
+            .into_iter()
+            .collect(),
+        // What a check of a commit lets be merged is not said reliably; and a push may
+        // move the base.
+        "check_run" | "check_suite" | "status" | "push" => vec![Wake::Open],
+        _ => Vec::new(),
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| {
+            digit(text, at)?
+                .checked_mul(16)?
+                .checked_add(digit(text, at + 1)?)
+        })
+        .collect()
+}
+
+fn digit(text: &str, at: usize) -> Option<u8> {
+    let digit = char::from(*text.as_bytes().get(at)?).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_wake_whom_they_concern() {
+        let body = serde_json::json!({ "pull_request": { "number": 7 } });
+        assert_eq!(wakes("pull_request_review", &body), [Wake::Pull(7)]);
+        assert_eq!(wakes("push", &body), [Wake::Open]);
+        assert_eq!(wakes("star", &body), []);
+        assert_eq!(wakes("pull_request", &Value::Null), []);
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_read_and_all_else_is_none() {
+        assert_eq!(unhex("00ff"), Some(vec![0, 255]));
+        for text in ["0", "zz", "+1", "0x", "\u{e9}"] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
+    }
+}
