@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use kube::CustomResourceExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::chat::desk::{Desk, OrderLookup};
+use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
 use crate::controller;
@@ -33,9 +33,24 @@ pub async fn serve<C: Chat>(
         namespace: config.namespace.clone(),
         velero_namespace: config.velero.namespace.clone(),
         people: Arc::new(config.policy.people.clone()),
+        rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
         context: context.clone(),
+        offered: Offered::default(),
     });
+    let rights = chat.rights();
+    // Kept aside, since ending everything may take longer than is waited for.
+    let failed = tokio::sync::Mutex::new(None);
+    let connected = {
+        let failed = &failed;
+        let (chat, stop) = (Arc::clone(&chat), stop.clone());
+        async move {
+            if let Err(error) = chat.run(stop.clone()).await {
+                stop.cancel();
+                failed.lock().await.get_or_insert(error);
+            }
+        }
+    };
     let publishing = publish::run(
         clients.kube.clone(),
         config.namespace.clone(),
@@ -49,19 +64,25 @@ pub async fn serve<C: Chat>(
         // cluster, and goes on at the next start.
         stop.cancel();
     };
-    let working = controller::run(config, clients, stop.clone());
-    let everything = async { tokio::join!(publishing, answering, working).2 };
+    let working = controller::run(config, clients, rights, stop.clone());
+    let everything = async {
+        tokio::join!(connected, publishing, answering, working).3
+    };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
-    tokio::select! {
+    let ended = tokio::select! {
         worked = everything => worked,
         () = patience => {
             // Whatever was cut short is found again at the next start.
             tracing::info!("stopped without waiting for what is under way");
             Ok(())
         }
+    };
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => ended,
     }
 }
 

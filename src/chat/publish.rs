@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
@@ -69,9 +69,6 @@ pub async fn run<C: Chat>(
     tasks.wait().await;
 }
 
-/// A thread whose request ended longer ago than this has had its last word.
-const SETTLED: SignedDuration = SignedDuration::from_secs(30);
-
 struct Threads<C> {
     chat: Arc<C>,
     context: Arc<RenderContext>,
@@ -128,14 +125,16 @@ impl<C: Chat> Threads<C> {
         }
         let long_over = request.status.as_ref().is_some_and(|status| {
             phase(status).is_over()
-                && ended_at(status).is_none_or(|at| Timestamp::now().duration_since(at) > SETTLED)
+                && ended_at(status).is_none_or(|at| {
+                    Timestamp::now().duration_since(at) > self.chat.last_words_within()
+                })
         });
         if long_over && !self.began {
             return;
         }
         let (sender, receiver) = watch::channel(request);
         self.known.insert(uid, sender);
-        self.tasks.spawn(keep(
+        self.tasks.spawn(follow(
             receiver,
             Arc::clone(&self.chat),
             Arc::clone(&self.context),
@@ -159,19 +158,25 @@ impl MetaUid for DeserializeGuard<RestoreRequest> {
 }
 
 /// Keeps one thread as its request says, until the request is gone.
-async fn keep<C: Chat>(
+pub async fn follow<C: Chat>(
     mut requests: watch::Receiver<Arc<RestoreRequest>>,
     chat: Arc<C>,
     context: Arc<RenderContext>,
     stop: CancellationToken,
 ) {
+    let name = requests.borrow().name_any();
     let mut published: Option<Thread> = None;
     let mut pauses = DefaultBackoff::default();
     let mut failing_since: Option<Timestamp> = None;
     loop {
-        let request = Arc::clone(&requests.borrow_and_update());
-        let thread = render(&request, &context);
+        let mut thread = render(&requests.borrow_and_update().clone(), &context);
         if published.as_ref() != Some(&thread) {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = chat.ready(&thread.request) => {}
+            }
+            // What changed while it was waited for is not left for the next time.
+            thread = render(&requests.borrow_and_update().clone(), &context);
             match chat.publish(&thread).await {
                 Ok(()) => {
                     if let Some(since) = failing_since.take() {
@@ -209,6 +214,7 @@ async fn keep<C: Chat>(
                     return;
                 }
             }
+            () = chat.stirred(&name) => published = None,
         }
     }
 }
@@ -234,7 +240,7 @@ mod tests {
             None
         }
 
-        async fn reply(&self, _: &Incoming, _: &str) -> anyhow::Result<()> {
+        async fn reply(&self, _: &Incoming, _: &crate::chat::Answer) -> anyhow::Result<()> {
             Ok(())
         }
 

@@ -1,5 +1,6 @@
 //! The configuration: one YAML file, read and checked whole before anything starts.
 
+mod discord;
 mod reader;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use crate::request::Policy;
 use crate::request::people::{Entry, People};
 
+pub use discord::{Discord, Id, RoleGrant};
 pub use reader::Fault;
 use reader::Section;
 
@@ -82,6 +84,8 @@ pub struct Velero {
 pub enum Chat {
     /// The terminal that Refloat was started on; lines without `as NAME:` are this person's.
     Console { user: String },
+    /// A server of Discord.
+    Discord(Box<Discord>),
 }
 
 impl Config {
@@ -166,9 +170,13 @@ impl Config {
                     user: user.unwrap_or_default(),
                 }
             }
+            Some("discord") => Chat::Discord(Box::new(discord::discord(&mut section))),
             other => {
                 if let Some(other) = other {
-                    section.fault("kind", format!("{other} is not a chat: write console"));
+                    section.fault(
+                        "kind",
+                        format!("{other} is not a chat: write console or discord"),
+                    );
                 }
                 Chat::Console {
                     user: String::new(),

@@ -22,8 +22,10 @@ use kube::{Api, ResourceExt as _};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::chat::rights::Rights;
 use crate::config::Config;
 use crate::effects::{self, Clients};
+use crate::request::people::People;
 use crate::request::{
     Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
 };
@@ -39,6 +41,7 @@ struct Context {
     clients: Clients,
     requests: Api<RestoreRequest>,
     recorder: kube::runtime::events::Recorder,
+    rights: Arc<dyn Rights>,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
@@ -48,6 +51,7 @@ struct Context {
 pub async fn run(
     config: Arc<Config>,
     clients: Clients,
+    rights: Arc<dyn Rights>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = clients.kube.clone();
@@ -56,6 +60,7 @@ pub async fn run(
         requests: requests.clone(),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
+        rights,
         config: Arc::clone(&config),
         clients,
     });
@@ -231,7 +236,11 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
         None
     };
     // I/O: reads only.
-    let seen = observe::observe(context, &request, phase).await;
+    let people = rights(context, &request, phase).await;
+    let seen = match &people {
+        Ok(people) => observe::observe(context, &request, phase, people).await,
+        Err(error) => Err(anyhow::anyhow!("{error:#}")),
+    };
     let now = Timestamp::now();
     let current = status(&request);
     let subject = Subject {
@@ -242,7 +251,11 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
         spec: &request.spec,
         status: &current,
     };
-    let policy = &context.config.policy;
+    let mut policy = context.config.policy.clone();
+    if let Ok(people) = people {
+        policy.people = people;
+    }
+    let policy = &policy;
     let step = match seen {
         Ok(observed) => decide(subject, &observed, policy, now),
         // A world that cannot be seen must not keep people from withdrawing, nor
@@ -277,6 +290,49 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
             Ok(Turn::Rest(Action::requeue(pause.unsigned_abs())))
         }
         Step::Rest => Ok(Turn::Rest(Action::await_change())),
+    }
+}
+
+/// How long what was seen of people's rights holds while nothing hangs on it.
+const RIGHTS_HOLD: Duration = Duration::from_secs(30);
+
+/// The people with the rights that they have now: the requester's where it is
+/// checked, and the reviewers' where an approval counts; just before the first
+/// delete they are asked for anew (S3).
+async fn rights(
+    context: &Context,
+    request: &RestoreRequest,
+    phase: Phase,
+) -> anyhow::Result<People> {
+    let people = &context.config.policy.people;
+    let within = match phase {
+        Phase::Checking | Phase::AwaitingApproval | Phase::Resuming => RIGHTS_HOLD,
+        Phase::Clearing if !status(request).clearing_began() => Duration::ZERO,
+        _ => return Ok(people.clone()),
+    };
+    let about = request
+        .spec
+        .votes
+        .iter()
+        .map(|vote| &vote.by)
+        .chain([&request.spec.requester])
+        .collect();
+    match context.rights.known(people, about, within).await {
+        // Self-heal has to come back whether the chat is there or not; only what
+        // these people said in it does not count until it can be asked.
+        Err(error) if phase == Phase::Resuming => {
+            tracing::warn!(error = format!("{error:#}"), "people's rights cannot be asked for");
+            let mut without = people.clone();
+            for entry in &mut without.0 {
+                let said = request.spec.votes.iter().any(|vote| {
+                    let account = (vote.by.chat.clone(), vote.by.id.clone());
+                    entry.accounts.contains(&account)
+                });
+                entry.reviewer &= !said;
+            }
+            Ok(without)
+        }
+        known => known,
     }
 }
 

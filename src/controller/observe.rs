@@ -10,6 +10,7 @@ use crate::effects::github::Found;
 use crate::effects::{argocd, cluster, velero};
 use crate::request::inventory::in_the_way;
 use crate::request::observed::{Clearing, Observed, Restoring, Resuming};
+use crate::request::people::People;
 use crate::request::preflight::{Other, Survey, label_value};
 use crate::request::{Phase, RestoreRequest, RestoreStatus, names};
 
@@ -18,6 +19,7 @@ pub(super) async fn observe(
     context: &Context,
     request: &RestoreRequest,
     phase: Phase,
+    people: &People,
 ) -> anyhow::Result<Observed> {
     let clients = &context.clients;
     let facts = status(request);
@@ -25,7 +27,7 @@ pub(super) async fn observe(
     let uid = uid(request);
     let order = order(context, request, &uid);
     Ok(match phase {
-        Phase::Checking => Observed::Checking(Box::new(survey(context, request).await?)),
+        Phase::Checking => Observed::Checking(Box::new(survey(context, request, people).await?)),
         Phase::AwaitingApproval => {
             Observed::AwaitingApproval(pull(context, pause_number(&facts)).await?)
         }
@@ -39,7 +41,9 @@ pub(super) async fn observe(
             velero::safety_backup(&clients.kube, &order, facts.safety_round()).await?,
         ),
         Phase::Clearing => {
-            Observed::Clearing(Box::new(clearing(context, request, &facts, &order).await?))
+            Observed::Clearing(Box::new(
+                clearing(context, request, &facts, &order, people).await?,
+            ))
         }
         Phase::Restoring => {
             let seen = velero::restore(&clients.kube, &order, round(request)).await?;
@@ -164,6 +168,7 @@ async fn clearing(
     request: &RestoreRequest,
     facts: &RestoreStatus,
     order: &velero::Order<'_>,
+    people: &People,
 ) -> anyhow::Result<Clearing> {
     let client = &context.clients.kube;
     let restore_exists = velero::restore(client, order, round(request))
@@ -171,7 +176,7 @@ async fn clearing(
         .run
         .is_some();
     if facts.clearing.is_none() {
-        let survey = survey(context, request).await?;
+        let survey = survey(context, request, people).await?;
         return Ok(Clearing {
             applications: survey.applications.clone(),
             objects: survey.objects.clone(),
@@ -195,9 +200,13 @@ async fn clearing(
 }
 
 /// Everything that the checks look at.
-async fn survey(context: &Context, request: &RestoreRequest) -> anyhow::Result<Survey> {
+async fn survey(
+    context: &Context,
+    request: &RestoreRequest,
+    people: &People,
+) -> anyhow::Result<Survey> {
     let spec = &request.spec;
-    let permitted = context.config.policy.people.tenants_of(&spec.requester);
+    let permitted = people.tenants_of(&spec.requester);
     if !permitted.contains(&spec.tenant) {
         // Nothing is looked up for somebody who may not know of it; the names
         // of the tenants are needed to say which of the permitted ones exist.

@@ -9,6 +9,14 @@
 )]
 
 mod definitions;
+mod discord_gateway;
+mod discord_hearing;
+mod discord_kills;
+mod discord_outage;
+mod discord_restore;
+mod discord_thread;
+mod discord_votes;
+mod discord_world;
 mod endings;
 mod kills;
 mod latency;

@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
-use super::{Chat, Incoming, Thread};
+use super::{Answer, Chat, Incoming, Thread};
 use crate::request::Person;
 
 /// How a console behaves.
@@ -161,7 +161,8 @@ where
         }
     }
 
-    async fn reply(&self, to: &Incoming, text: &str) -> anyhow::Result<()> {
+    async fn reply(&self, to: &Incoming, answer: &Answer) -> anyhow::Result<()> {
+        let text = &answer.text;
         let mut output = self.output.lock().await;
         let drawn = match &mut output.view {
             View::Pipe(_) => screen::block(&format!("@{}", to.from.name), text),
@@ -330,7 +331,13 @@ mod tests {
             thread: None,
         };
         console
-            .reply(&to, "Your request is `x`.\n- one\n- **two**")
+            .reply(
+                &to,
+                &Answer {
+                    text: "Your request is `x`.\n- one\n- **two**".to_owned(),
+                    refused: false,
+                },
+            )
             .await
             .unwrap();
         console

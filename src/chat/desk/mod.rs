@@ -5,10 +5,12 @@
 //! that refuses it. This file and `write.rs` do the reading and the writing.
 
 mod about;
+mod cache;
 mod choose;
 mod complete;
 mod find;
 mod request;
+mod take_back;
 mod vote;
 mod withdraw;
 mod write;
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kube::Api;
+use kube::core::DynamicObject;
 use refloat_commands::refloat::Refloat;
 use refloat_commands::restore::Restore;
 use refloat_commands::{Availability, Command, help, parse};
@@ -31,7 +34,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
-use super::{Chat, Incoming, RenderContext};
+use super::rights::Rights;
+use super::{Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
@@ -44,6 +48,7 @@ pub type OrderLookup =
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// Who answers what people say.
+#[derive(Clone)]
 pub struct Desk {
     pub client: kube::Client,
     /// Where the requests live.
@@ -51,8 +56,18 @@ pub struct Desk {
     /// Where Velero's objects live.
     pub velero_namespace: String,
     pub people: Arc<People>,
+    pub rights: Arc<dyn Rights>,
     pub lookup: OrderLookup,
     pub context: RenderContext,
+    /// What completion offers from.
+    pub offered: Offered,
+}
+
+/// What was read for completion.
+#[derive(Clone, Debug, Default)]
+pub struct Offered {
+    orders: Arc<cache::Cache<String, Option<OrderView>>>,
+    backups: Arc<cache::Cache<(), Arc<Vec<DynamicObject>>>>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -78,6 +93,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// What the desk hears.
+enum Heard {
+    Line(Incoming),
+    TakenBack(TakenBack),
+}
+
+fn refusal(words: impl Into<String>) -> Answer {
+    Answer {
+        text: words.into(),
+        refused: true,
+    }
+}
+
 fn refused<T>(words: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Refused(words.into()))
 }
@@ -89,16 +117,32 @@ impl Desk {
     /// order in which they spoke.
     pub async fn run<C: Chat>(self: Arc<Self>, chat: Arc<C>, stop: CancellationToken) {
         let mut last: HashMap<(String, String), JoinHandle<()>> = HashMap::new();
+        let ahead = Arc::clone(&self);
+        // Whoever types first need not wait.
+        let ahead = tokio::spawn(async move { ahead.read_ahead().await });
         loop {
-            let incoming = tokio::select! {
+            let heard = tokio::select! {
                 () = stop.cancelled() => break,
                 incoming = chat.receive() => match incoming {
-                    Some(incoming) => incoming,
+                    Some(incoming) => Heard::Line(incoming),
                     None => break,
+                },
+                aside = chat.aside() => match aside {
+                    // Whoever is typing does not wait for what they said before.
+                    Aside::Completing(completing) => {
+                        let desk = Arc::clone(&self);
+                        tokio::spawn(async move { desk.offer(completing).await });
+                        continue;
+                    }
+                    Aside::TakenBack(taken) => Heard::TakenBack(taken),
                 },
             };
             last.retain(|_, task| !task.is_finished());
-            let person = (incoming.from.chat.clone(), incoming.from.id.clone());
+            let from = match &heard {
+                Heard::Line(incoming) => &incoming.from,
+                Heard::TakenBack(taken) => &taken.from,
+            };
+            let person = (from.chat.clone(), from.id.clone());
             let before = last.remove(&person);
             let desk = Arc::clone(&self);
             let chat = Arc::clone(&chat);
@@ -107,10 +151,14 @@ impl Desk {
                     // Its failure, if any, is its own.
                     let _ = before.await;
                 }
-                desk.handle(&incoming, &*chat).await;
+                match heard {
+                    Heard::Line(incoming) => desk.handle(&incoming, &*chat).await,
+                    Heard::TakenBack(taken) => desk.handle_taken_back(taken, &*chat).await,
+                }
             });
             last.insert(person, task);
         }
+        ahead.abort();
         for task in last.into_values() {
             let _ = task.await;
         }
@@ -121,11 +169,18 @@ impl Desk {
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(person = incoming.from.id, "an answer took too long");
-                "That took too long, and I do not know whether it was done. See `restore status`, \
-                 then say it again."
-                    .to_owned()
+                Answer {
+                    text: "That took too long, and I do not know whether it was done. See \
+                           `restore status`, then say it again."
+                        .to_owned(),
+                    refused: true,
+                }
             });
-        if let Err(error) = chat.reply(incoming, &answer).await {
+        self.tell(incoming, &answer, chat).await;
+    }
+
+    async fn tell<C: Chat>(&self, incoming: &Incoming, answer: &Answer, chat: &C) {
+        if let Err(error) = chat.reply(incoming, answer).await {
             tracing::warn!(
                 person = incoming.from.id,
                 error = format!("{error:#}"),
@@ -135,22 +190,42 @@ impl Desk {
     }
 
     /// Does what somebody says, and answers in words.
-    pub async fn answer(&self, incoming: &Incoming) -> String {
+    ///
+    /// Who may do what is asked of the chat at this moment.
+    pub async fn answer(&self, incoming: &Incoming) -> Answer {
         let incoming = &Incoming {
             from: tidy(&incoming.from),
             ..incoming.clone()
         };
-        match self.attend(incoming).await {
-            Ok(words) | Err(Failure::Refused(words)) => words,
+        let people = match self.rights.now(&self.people, &incoming.from).await {
+            Ok(people) => Arc::new(people),
+            Err(words) => return refusal(words),
+        };
+        let desk = Self {
+            people,
+            ..self.clone()
+        };
+        desk.in_words(incoming, desk.attend(incoming).await)
+    }
+
+    #[allow(clippy::unused_self, reason = "it reads as what the desk says")]
+    fn in_words(&self, incoming: &Incoming, done: Result<String, Failure>) -> Answer {
+        match done {
+            Ok(text) => Answer {
+                text,
+                refused: false,
+            },
+            Err(Failure::Refused(words)) => refusal(words),
             Err(Failure::Broken(error)) => {
                 tracing::error!(
                     person = incoming.from.id,
                     error = format!("{error:#}"),
                     "what somebody said could not be attended to"
                 );
-                "I could not do that, because the cluster or the orders did not answer as they \
-                 should. Say it again in a while; the log says more."
-                    .to_owned()
+                refusal(
+                    "I could not do that, because the cluster or the orders did not answer as they \
+                     should. Say it again in a while; the log says more.",
+                )
             }
         }
     }

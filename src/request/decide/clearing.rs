@@ -107,6 +107,18 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether the vote that an approval rests on is still there.
+    fn still_said(&self, approved: &resource::Approved) -> bool {
+        let people = &self.policy.people;
+        self.subject.spec.votes.iter().any(|vote| {
+            vote.verdict == resource::Verdict::Approve
+                && vote.digest == approved.digest
+                && people
+                    .by_account(&vote.by)
+                    .is_some_and(|entry| entry.name == approved.by)
+        })
+    }
+
     /// Everything is checked again just before the first delete (S2, S3, S4, S5, S7).
     ///
     /// From here on an object is told to be an approved one by its age. The
@@ -133,6 +145,13 @@ impl Pass<'_> {
         {
             return Step::Record(Fact::Voided(
                 format!("{} may no longer approve.", approved.by),
+                None,
+            ));
+        }
+        // Whoever said yes in chat may have taken it back.
+        if approved.via == resource::Via::Chat && !self.still_said(approved) {
+            return Step::Record(Fact::Voided(
+                format!("{} took the approval back.", approved.by),
                 None,
             ));
         }

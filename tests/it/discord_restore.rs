@@ -1,0 +1,97 @@
+//! The main job through Discord: command, completion, thread, approval, end.
+
+use harbour::discord::{Answer, Focus, ids};
+use refloat::request::Phase;
+
+use crate::discord_world::Chatted;
+use crate::refloat::until;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_is_carried_through_on_discord() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let (world, discord) = (&chatted.world, &chatted.discord);
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.order("poseidon1").await?;
+    world.break_tenant("poseidon1-dev").await?;
+    let refloat = chatted.refloat()?;
+
+    let name = chatted.ask().await?;
+    let (thread, question) = chatted.question(&name).await?;
+    let pressed = discord.press(ids::GRACE, question, "Approve")?;
+    let words = discord.words(pressed).await?;
+    anyhow::ensure!(words.starts_with("You approve"), "{words}");
+    chatted.until_phase(&name, Phase::Done).await?;
+    discord.message_with(thread, "Done.").await?;
+    until(|| async { Ok(discord.shown(thread).contains("(Approve) (Deny)")) }).await?;
+    until(|| async {
+        let card = discord.card(thread).and_then(|card| discord.embed(card));
+        Ok(card.is_some_and(|card| card["color"] == 0x2e_a0_43))
+    })
+    .await?;
+    refloat.stop().await?;
+
+    chatted.check_thread(thread, "Done.")?;
+    chatted.check()?;
+    // Only the question pings, and only the reviewers.
+    assert_eq!(
+        discord.pinged(thread),
+        [format!("<@&{}>", ids::REVIEWERS)]
+    );
+    assert_eq!(discord.seen().limited, 0, "{:?}", discord.seen());
+    world.check_restored(&name, &before, &order).await?;
+    chatted.world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_follow_is_offered() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let (world, discord) = (&chatted.world, &chatted.discord);
+    let refloat = chatted.refloat()?;
+    chatted.ready().await?;
+    let tenant = world.here("poseidon1");
+    let offered = async |user, option, typed, given: &[(&str, &str)]| {
+        let focus = Focus { option, typed };
+        let asked = discord.complete(user, ids::CHANNEL, "restore request", given, focus)?;
+        match discord.answer(asked).await? {
+            Answer::Choices(choices) => anyhow::Ok(
+                choices
+                    .into_iter()
+                    .map(|(_, value)| world.plain(&value))
+                    .collect::<Vec<_>>(),
+            ),
+            other => anyhow::bail!("{other:?}"),
+        }
+    };
+    assert_eq!(offered(ids::ADA, "tenant", "", &[]).await?, ["poseidon1"]);
+    // What somebody may not use is not offered.
+    assert!(offered(ids::MALLORY, "tenant", "", &[]).await?.is_empty());
+    assert!(
+        offered(ids::ODD, "namespaces", "", &[("tenant", &tenant)])
+            .await?
+            .is_empty()
+    );
+    assert_eq!(
+        offered(ids::ADA, "namespaces", "", &[("tenant", &tenant)]).await?,
+        ["dev"]
+    );
+    assert_eq!(
+        offered(ids::ADA, "schedule", "d", &[("tenant", &tenant)]).await?,
+        ["daily"]
+    );
+    let backups = offered(
+        ids::ADA,
+        "backup",
+        "",
+        &[("tenant", &tenant), ("namespaces", "dev")],
+    )
+    .await?;
+    assert_eq!(backups.len(), 2, "{backups:?}");
+    assert!(
+        offered(ids::ADA, "day", "yes", &[("tenant", &tenant)])
+            .await?
+            .contains(&"yesterday".to_owned())
+    );
+    refloat.stop().await?;
+    chatted.check()?;
+    chatted.world.end().await
+}
