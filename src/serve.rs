@@ -65,9 +65,7 @@ pub async fn serve<C: Chat>(
         stop.cancel();
     };
     let working = controller::run(config, clients, rights, stop.clone());
-    let everything = async {
-        tokio::join!(connected, publishing, answering, working).3
-    };
+    let everything = async { tokio::join!(connected, publishing, answering, working).3 };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;

@@ -66,7 +66,11 @@ async fn main() -> anyhow::Result<()> {
         ..Options::default()
     })
     .await?;
-    let chat = Arc::new(Discord::new(&section(&discord)?, client.clone(), "refloat")?);
+    let chat = Arc::new(Discord::new(
+        &section(&discord)?,
+        client.clone(),
+        "refloat",
+    )?);
     let running = {
         let (chat, stop) = (Arc::clone(&chat), stop.clone());
         tokio::spawn(async move { chat.run(stop).await })
@@ -169,7 +173,11 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     took.sort_unstable();
-    let at = |share: usize| took.get(took.len() * share / 100).copied().unwrap_or_default();
+    let at = |share: usize| {
+        took.get(took.len() * share / 100)
+            .copied()
+            .unwrap_or_default()
+    };
     println!(
         "{AT_ONCE} interactions at once, {ROUNDS} times: acknowledged after {:.1?} (median), {:.1?} (p99), {:.1?} at most",
         at(50),

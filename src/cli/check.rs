@@ -28,7 +28,12 @@ pub fn run(path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut wrong = 0;
     for one in &checked {
         wrong += usize::from(!one.good);
-        writeln!(out, "{}: {}", if one.good { "ok" } else { "wrong" }, one.words)?;
+        writeln!(
+            out,
+            "{}: {}",
+            if one.good { "ok" } else { "wrong" },
+            one.words
+        )?;
     }
     anyhow::ensure!(wrong == 0, "{wrong} to put right");
     Ok(())

@@ -65,7 +65,10 @@ pub(super) fn discord(section: &mut Section) -> Discord {
         let role = id(grant, "role");
         let tenants = grant.strings("tenants").unwrap_or_default();
         if tenants.is_empty() {
-            grant.fault("tenants", "names no tenant: take the role out, or name one".to_owned());
+            grant.fault(
+                "tenants",
+                "names no tenant: take the role out, or name one".to_owned(),
+            );
         }
         roles.push(RoleGrant { role, tenants });
     }
@@ -103,10 +106,7 @@ fn id(section: &mut Section, key: &'static str) -> Id {
 
 fn ids(section: &mut Section, key: &'static str) -> Vec<Id> {
     let texts = section.strings(key).unwrap_or_default();
-    texts
-        .iter()
-        .map(|text| parse(section, key, text))
-        .collect()
+    texts.iter().map(|text| parse(section, key, text)).collect()
 }
 
 fn parse(section: &mut Section, key: &'static str, text: &str) -> Id {

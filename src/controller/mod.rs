@@ -321,7 +321,10 @@ async fn rights(
         // Self-heal has to come back whether the chat is there or not; only what
         // these people said in it does not count until it can be asked.
         Err(error) if phase == Phase::Resuming => {
-            tracing::warn!(error = format!("{error:#}"), "people's rights cannot be asked for");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "people's rights cannot be asked for"
+            );
             let mut without = people.clone();
             for entry in &mut without.0 {
                 let said = request.spec.votes.iter().any(|vote| {

@@ -40,11 +40,9 @@ pub(super) async fn observe(
         Phase::Protecting => Observed::Protecting(
             velero::safety_backup(&clients.kube, &order, facts.safety_round()).await?,
         ),
-        Phase::Clearing => {
-            Observed::Clearing(Box::new(
-                clearing(context, request, &facts, &order, people).await?,
-            ))
-        }
+        Phase::Clearing => Observed::Clearing(Box::new(
+            clearing(context, request, &facts, &order, people).await?,
+        )),
         Phase::Restoring => {
             let seen = velero::restore(&clients.kube, &order, round(request)).await?;
             let mut view = Restoring {

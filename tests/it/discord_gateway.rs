@@ -23,7 +23,12 @@ async fn cut_in_every_phase_it_is_resumed() -> anyhow::Result<()> {
     let mut cuts = 1;
     let mut last = None;
     loop {
-        let status = world.requests().get(&name).await?.status.unwrap_or_default();
+        let status = world
+            .requests()
+            .get(&name)
+            .await?
+            .status
+            .unwrap_or_default();
         let phase = refloat::request::phase(&status);
         if last != Some(phase) {
             last = Some(phase);
@@ -94,7 +99,10 @@ async fn a_wrong_token_and_a_missing_intent_are_named() -> anyhow::Result<()> {
     let refloat = OnDiscord::start(&chatted.config("messageContent: true")?)?;
     let ended = refloat.ended().await;
     let why = ended.expect_err("it cannot run").to_string();
-    assert!(why.contains("4014") && why.contains("messageContent"), "{why}");
+    assert!(
+        why.contains("4014") && why.contains("messageContent"),
+        "{why}"
+    );
     // Granted, a line in a request's thread needs no mention.
     discord.grant_privileged(true);
     let refloat = OnDiscord::start(&chatted.config("messageContent: true")?)?;

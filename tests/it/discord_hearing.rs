@@ -59,7 +59,9 @@ async fn a_mention_is_a_command() -> anyhow::Result<()> {
         ids::CHANNEL,
         &format!("<@{me}> restore request tenant:{tenant} namespaces:dev reason:\"bad @everyone\""),
     );
-    discord.message_with(ids::CHANNEL, "Your request is").await?;
+    discord
+        .message_with(ids::CHANNEL, "Your request is")
+        .await?;
     let names = world.request_names().await?;
     let (thread, _) = chatted.question(&names[0]).await?;
     // What is not said to Refloat is nobody's command.
@@ -87,12 +89,20 @@ async fn everything_is_answered_in_words_to_the_person() -> anyhow::Result<()> {
         (
             ids::ADA,
             "restore request",
-            vec![("tenant", tenant.as_str()), ("namespaces", "prod"), ("reason", "x")],
+            vec![
+                ("tenant", tenant.as_str()),
+                ("namespaces", "prod"),
+                ("reason", "x"),
+            ],
         ),
         (
             ids::ADA,
             "restore request",
-            vec![("tenant", tenant.as_str()), ("namespaces", "prod"), ("reason", long.as_str())],
+            vec![
+                ("tenant", tenant.as_str()),
+                ("namespaces", "prod"),
+                ("reason", long.as_str()),
+            ],
         ),
         (ids::MALLORY, "restore status", vec![]),
         (ids::GRACE, "approve", vec![]),
@@ -107,7 +117,14 @@ async fn everything_is_answered_in_words_to_the_person() -> anyhow::Result<()> {
             "{line} was acknowledged after {after:?}"
         );
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    /refloat about: **Refloat** 0.1.0. I know you as ada.
+    /refloat help: **Refloat** restores namespaces of a tenant from their Velero backups, with an approval and by pull request.
+    /restore request: You may not ask for restores of the tenant `triton2`. You may for `poseidon1`.
+    /restore request: `reason` cannot be `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...`: it has 4000 characters. Up to 1000 fit, so keep to what the reviewer needs.
+    /restore status: I do not know you here: the configuration has no entry for your account `81384788765712405` of the chat `discord`. Ask the platform team to add it.
+    /approve: There is no request that waits for an approval which you could give. To mean another one, say its name.
+    ");
     // Registered once, and not again at the next start.
     refloat.stop().await?;
     let refloat = chatted.refloat()?;
@@ -138,10 +155,31 @@ async fn the_configuration_is_checked() -> anyhow::Result<()> {
         let lines: Vec<&str> = text.lines().skip(1).collect();
         anyhow::Ok(format!("{good}\n{}", lines.join("\n")))
     };
-    insta::assert_snapshot!(check(chatted.config("")?).await?, @"");
+    insta::assert_snapshot!(check(chatted.config("")?).await?, @r"
+    true
+    ok: the bot is refloat
+    ok: it is on the server harbour
+    ok: reviewersRole is @reviewers
+    ok: channel is #restores
+    ok: troubleChannel is #restores
+    ok: 2 of the people can review here
+    ");
     let wrong = chatted.config("roles: [{ role: '5', tenants: [x] }], channels: ['6']")?;
-    insta::assert_snapshot!(check(wrong).await?, @"");
+    insta::assert_snapshot!(check(wrong).await?, @r"
+    false
+    ok: the bot is refloat
+    ok: it is on the server harbour
+    ok: reviewersRole is @reviewers
+    wrong: roles 5: there is no such role
+    ok: channel is #restores
+    ok: troubleChannel is #restores
+    wrong: channels 6: the bot does not see it (Discord refused it (404, code 10003): Unknown Channel)
+    ok: 2 of the people can review here
+    ");
     chatted.discord.set_token(Some("another"));
-    insta::assert_snapshot!(check(chatted.config("")?).await?, @"");
+    insta::assert_snapshot!(check(chatted.config("")?).await?, @r"
+    false
+    wrong: Discord does not know the bot's token
+    ");
     chatted.world.end().await
 }

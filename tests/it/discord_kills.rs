@@ -347,5 +347,9 @@ fn done(digest: &str) -> Value {
         "verified": { "at": at, "volumes": 0, "claims": 0, "pods": 1 },
         "resume": pull(2, true),
         "resumedAt": at,
+        "conditions": [{
+            "type": "Succeeded", "status": "True", "reason": "Done", "message": "It is done.",
+            "lastTransitionTime": at,
+        }],
     })
 }

@@ -26,8 +26,12 @@ async fn only_a_reviewers_reaction_to_the_question_counts() -> anyhow::Result<()
         discord.react(user, question, YES);
         until(|| async { Ok(discord.reactions(question).is_empty()) }).await?;
     }
-    discord.message_with(thread, "you are not a reviewer").await?;
-    discord.message_with(thread, "I do not know you here").await?;
+    discord
+        .message_with(thread, "you are not a reviewer")
+        .await?;
+    discord
+        .message_with(thread, "I do not know you here")
+        .await?;
     // A bot's reaction, whatever its role, another mark, and one elsewhere mean nothing.
     discord.react(ids::ROBOT, question, YES);
     discord.react(ids::GRACE, question, "\u{1f440}");
@@ -43,7 +47,10 @@ async fn only_a_reviewers_reaction_to_the_question_counts() -> anyhow::Result<()
     chatted.until_phase(&name, Phase::Done).await?;
     let request = chatted.world.requests().get(&name).await?;
     assert_eq!(
-        request.status.and_then(|status| status.approved).map(|approved| approved.by),
+        request
+            .status
+            .and_then(|status| status.approved)
+            .map(|approved| approved.by),
         Some("linus".to_owned())
     );
     refloat.stop().await?;
@@ -92,7 +99,9 @@ async fn a_role_taken_away_before_the_clearing_voids_the_approval() -> anyhow::R
     });
     let pressed = discord.press(ids::GRACE, question, "Approve")?;
     discord.words(pressed).await?;
-    discord.message_with(thread, "may no longer approve").await?;
+    discord
+        .message_with(thread, "may no longer approve")
+        .await?;
     world.until_asked(&name).await?;
     let differences = before.differences(&world.harbour.platform.snapshot().await?);
     let deleted: Vec<_> = differences
@@ -101,7 +110,9 @@ async fn a_role_taken_away_before_the_clearing_voids_the_approval() -> anyhow::R
         .collect();
     assert!(deleted.is_empty(), "{deleted:?}");
     // Another reviewer says yes to the new question.
-    let again = discord.message_with(thread, "approve or deny again").await?;
+    let again = discord
+        .message_with(thread, "approve or deny again")
+        .await?;
     let pressed = discord.press(ids::LINUS, again, "Approve")?;
     discord.words(pressed).await?;
     chatted.until_phase(&name, Phase::Done).await?;
@@ -135,7 +146,10 @@ async fn a_denial_asks_for_its_reason() -> anyhow::Result<()> {
     let words = discord.words(pressed).await?;
     assert!(words.contains("does not wait for approval"), "{words}");
     let shown = discord.shown(thread);
-    assert!(!shown.contains('\u{202e}') && !shown.contains("@everyone"), "{shown}");
+    assert!(
+        !shown.contains('\u{202e}') && !shown.contains("@everyone"),
+        "{shown}"
+    );
     assert_eq!(discord.pinged(thread), [format!("<@&{}>", ids::REVIEWERS)]);
     refloat.stop().await?;
     chatted.check()?;
@@ -210,10 +224,14 @@ async fn an_approval_can_be_taken_back_until_something_is_deleted() -> anyhow::R
     refloat.stop().await?;
     discord.unreact(ids::GRACE, question, YES);
     let refloat = chatted.refloat()?;
-    discord.message_with(thread, "grace took back the approval").await?;
+    discord
+        .message_with(thread, "grace took back the approval")
+        .await?;
     assert_eq!(votes(&chatted, &name).await?, 0);
     world.harbour.gate.remove(rule);
-    discord.message_with(thread, "took the approval back").await?;
+    discord
+        .message_with(thread, "took the approval back")
+        .await?;
     world.until_asked(&name).await?;
     refloat.stop().await?;
     chatted.check()?;

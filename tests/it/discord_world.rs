@@ -148,7 +148,10 @@ impl Chatted {
         let mut once = said.clone();
         once.sort_unstable();
         once.dedup();
-        anyhow::ensure!(once.len() == said.len(), "something is said twice:\n{shown}");
+        anyhow::ensure!(
+            once.len() == said.len(),
+            "something is said twice:\n{shown}"
+        );
         anyhow::ensure!(shown.contains(end), "{end:?} is not said:\n{shown}");
         let cards = shown.matches("| Restore of ").count();
         anyhow::ensure!(cards == 1, "{cards} cards:\n{shown}");

@@ -121,6 +121,11 @@ mod tests {
         age(Duration::from_secs(700));
         assert_eq!(cache.get("a", read()).await.unwrap(), 3);
         age(Duration::from_secs(700));
-        assert!(cache.get("a", || async { anyhow::bail!("no") }).await.is_err());
+        assert!(
+            cache
+                .get("a", || async { anyhow::bail!("no") })
+                .await
+                .is_err()
+        );
     }
 }

@@ -7,12 +7,12 @@ use refloat_commands::{Completes, Completion, Namespace, ScheduleName, Tenant, c
 
 use super::find::{is_active, may_see};
 use super::{Desk, Failure, request_name};
-use crate::chat::{Completing, Incoming, Offer};
-use crate::request::resource::Person;
 use crate::chat::harmless::{code, harmless};
 use crate::chat::words::{self, put};
+use crate::chat::{Completing, Incoming, Offer};
 use crate::request::phase;
 use crate::request::preflight::{OrderView, label_value};
+use crate::request::resource::Person;
 
 /// How many values are offered at most.
 const OFFERED: usize = 25;
@@ -72,11 +72,7 @@ impl Desk {
         let _ = offers.send(all);
     }
 
-    async fn values(
-        &self,
-        from: &Person,
-        completion: &Completion,
-    ) -> Result<Vec<Value>, Failure> {
+    async fn values(&self, from: &Person, completion: &Completion) -> Result<Vec<Value>, Failure> {
         let wanted = completion.wanted;
         let permitted = self.people.tenants_of(from);
         let given = given(completion, "tenant");
@@ -147,7 +143,10 @@ impl Desk {
         tenants.dedup();
         self.known_orders(tenants).await;
         if let Err(error) = self.known_backups().await {
-            tracing::debug!(error = format!("{error:#}"), "the backups cannot be read ahead");
+            tracing::debug!(
+                error = format!("{error:#}"),
+                "the backups cannot be read ahead"
+            );
         }
     }
 
@@ -164,7 +163,11 @@ impl Desk {
             match read {
                 Ok(order) => order.map(|order| (tenant, order)),
                 Err(error) => {
-                    tracing::warn!(tenant, error = format!("{error:#}"), "the order cannot be read");
+                    tracing::warn!(
+                        tenant,
+                        error = format!("{error:#}"),
+                        "the order cannot be read"
+                    );
                     None
                 }
             }

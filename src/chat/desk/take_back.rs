@@ -54,8 +54,9 @@ fn take_back(
                 .zip(people.by_account(person))
                 .is_some_and(|(one, other)| one.name == other.name)
     };
-    let approves =
-        |vote: &crate::request::resource::Vote| vote.verdict == Verdict::Approve && is_mine(&vote.by);
+    let approves = |vote: &crate::request::resource::Vote| {
+        vote.verdict == Verdict::Approve && is_mine(&vote.by)
+    };
     if !request.spec.votes.iter().any(approves) {
         return Ok(Change::Leave(String::new()));
     }

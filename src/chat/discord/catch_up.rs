@@ -55,10 +55,7 @@ impl Inner {
         {
             return Ok(());
         }
-        let (channel, message) = (
-            Id::from(reaction.channel_id),
-            Id::from(reaction.message_id),
-        );
+        let (channel, message) = (Id::from(reaction.channel_id), Id::from(reaction.message_id));
         let Some(known) = self.known_thread(channel) else {
             return Ok(());
         };

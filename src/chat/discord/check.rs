@@ -77,20 +77,22 @@ impl Inner {
         for (setting, id) in named.into_iter().chain(more) {
             let channel_id = ChannelId::from(id);
             all.push(match self.get(Route::Channel { channel_id }).await {
-                Ok(channel) if channel["guild_id"] == self.config.guild.to_string() => good(format!(
-                    "{setting} is #{}",
-                    channel["name"].as_str().unwrap_or_default()
-                )),
+                Ok(channel) if channel["guild_id"] == self.config.guild.to_string() => {
+                    good(format!(
+                        "{setting} is #{}",
+                        channel["name"].as_str().unwrap_or_default()
+                    ))
+                }
                 Ok(_) => bad(format!("{setting} {id}: it is on another server")),
-                Err(error) => bad(format!(
-                    "{setting} {id}: the bot does not see it ({error})"
-                )),
+                Err(error) => bad(format!("{setting} {id}: the bot does not see it ({error})")),
             });
         }
         let reviewers = people
             .0
             .iter()
-            .filter(|entry| entry.reviewer && entry.accounts.iter().any(|(chat, _)| chat == "discord"))
+            .filter(|entry| {
+                entry.reviewer && entry.accounts.iter().any(|(chat, _)| chat == "discord")
+            })
             .count();
         all.push(if reviewers == 0 {
             bad("people: no reviewer has a discord id, so that nobody can approve anything here")

@@ -496,7 +496,10 @@ impl Pass<'_> {
                 let id = id_of(message)?;
                 before = Some(id.to_string());
                 past |= since.is_some_and(|since| {
-                    made(id) < since.saturating_sub(SignedDuration::from_mins(1)).unwrap_or(since)
+                    made(id)
+                        < since
+                            .saturating_sub(SignedDuration::from_mins(1))
+                            .unwrap_or(since)
                 });
                 if message["author"]["id"] != me {
                     continue;
@@ -521,7 +524,11 @@ impl Pass<'_> {
             return Ok(());
         }
         let words = trouble.in_words(&self.thread.request, &self.inner.config);
-        tracing::warn!(request = self.thread.request, trouble = words, "a thread cannot be kept up");
+        tracing::warn!(
+            request = self.thread.request,
+            trouble = words,
+            "a thread cannot be kept up"
+        );
         let body = json!({ "content": words, "allowed_mentions": show::nobody() });
         let channel = self.inner.config.trouble_channel;
         if let Err(error) = self.post(channel, body, &key).await {

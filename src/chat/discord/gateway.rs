@@ -8,9 +8,7 @@ use anyhow::bail;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
 use secrecy::ExposeSecret as _;
-use serenity::all::{
-    ClientBuilder, Context, GatewayError, GatewayIntents, HttpBuilder, ShardId,
-};
+use serenity::all::{ClientBuilder, Context, GatewayError, GatewayIntents, HttpBuilder, ShardId};
 use serenity::async_trait;
 use serenity::client::RawEventHandler;
 use serenity::gateway::ConnectionStage;
@@ -95,7 +93,11 @@ async fn connect(inner: &Arc<Inner>, stop: &CancellationToken) -> Ended {
         && left <= RESERVE
     {
         let pause = Duration::from_millis(after).min(Duration::from_hours(24));
-        tracing::error!(left, ?pause, "Refloat has connected to Discord too often and waits");
+        tracing::error!(
+            left,
+            ?pause,
+            "Refloat has connected to Discord too often and waits"
+        );
         tokio::select! {
             () = stop.cancelled() => return Ended::Stopped,
             () = tokio::time::sleep(pause) => {}

@@ -110,7 +110,10 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    #[allow(clippy::too_many_arguments, reason = "they are the parts of an interaction")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "they are the parts of an interaction"
+    )]
     fn new(
         id: InteractionId,
         application: ApplicationId,
@@ -200,9 +203,10 @@ impl Inner {
     }
 
     fn listens_in(&self, channel: Id, parent: Option<Id>) -> bool {
-        [Some(channel), parent].into_iter().flatten().any(|place| {
-            place == self.config.channel || self.config.channels.contains(&place)
-        })
+        [Some(channel), parent]
+            .into_iter()
+            .flatten()
+            .any(|place| place == self.config.channel || self.config.channels.contains(&place))
     }
 
     /// As [`Inner::check`]; answers what is not to be heard. False: no more is to
@@ -427,11 +431,8 @@ impl Inner {
     /// Says that it takes a moment, then hands it to the desk. What could not be
     /// acknowledged is not done: to the person it has failed.
     async fn carry_on(self: &Arc<Self>, asked: &Asked<'_>, text: String) -> Result<(), RestError> {
-        self.call_back(
-            asked,
-            json!({ "type": 5, "data": { "flags": EPHEMERAL } }),
-        )
-        .await?;
+        self.call_back(asked, json!({ "type": 5, "data": { "flags": EPHEMERAL } }))
+            .await?;
         let thread = self.request_in(asked.channel).await;
         let pending = Pending::Interaction {
             application: asked.application,
@@ -489,10 +490,16 @@ impl Inner {
         if channel == self.config.channel || self.config.channels.contains(&channel) {
             return None;
         }
-        self.memory.request_of(channel).await.unwrap_or_else(|error| {
-            tracing::warn!(error = format!("{error:#}"), "whose thread this is cannot be read");
-            None
-        })
+        self.memory
+            .request_of(channel)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "whose thread this is cannot be read"
+                );
+                None
+            })
     }
 
     /// A line of text that speaks to Refloat.

@@ -193,7 +193,10 @@ impl Memory {
     /// The request whose thread this is.
     pub(super) async fn request_of(&self, thread: Id) -> anyhow::Result<Option<String>> {
         for kind in 0..KINDS.len() {
-            let listed = match self.api(kind).list_metadata(&kube::api::ListParams::default()).await
+            let listed = match self
+                .api(kind)
+                .list_metadata(&kube::api::ListParams::default())
+                .await
             {
                 Ok(listed) => listed,
                 // This kind may not be there at all.

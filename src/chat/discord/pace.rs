@@ -55,7 +55,11 @@ mod tests {
         for _ in 0..=A_SECOND {
             pacer.slot().await;
         }
-        assert!(began.elapsed() >= Duration::from_millis(990), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= Duration::from_millis(990),
+            "{:?}",
+            began.elapsed()
+        );
         pacer.hold(Duration::from_secs(5));
         pacer.slot().await;
         assert!(began.elapsed() >= Duration::from_millis(5_990));

@@ -199,7 +199,10 @@ impl Rest {
                 self.count_invalid();
             }
             if status != 429 {
-                let read = bucket.limit.post_hook(&sent, &request, &|_| {}, false).await;
+                let read = bucket
+                    .limit
+                    .post_hook(&sent, &request, &|_| {}, false)
+                    .await;
                 if let Err(error) = read {
                     tracing::debug!(%error, "Discord's limits could not be read");
                 }

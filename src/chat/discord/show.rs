@@ -105,11 +105,9 @@ fn colour(phase: Phase) -> u32 {
         Phase::Done => 0x2e_a0_43,
         Phase::Stuck => 0xd7_3a_49,
         Phase::AwaitingApproval => 0xe3_b3_41,
-        Phase::Refused
-        | Phase::Denied
-        | Phase::Withdrawn
-        | Phase::Expired
-        | Phase::ResumedAsIs => 0x8b_94_9e,
+        Phase::Refused | Phase::Denied | Phase::Withdrawn | Phase::Expired | Phase::ResumedAsIs => {
+            0x8b_94_9e
+        }
         Phase::Checking
         | Phase::Pausing
         | Phase::Settling
@@ -180,7 +178,11 @@ pub(super) fn denial_form(request: &str) -> Value {
 
 /// An answer of whatever length.
 pub(super) fn answer(text: &str) -> Value {
-    let text = if text.trim().is_empty() { "Done." } else { text };
+    let text = if text.trim().is_empty() {
+        "Done."
+    } else {
+        text
+    };
     if text.chars().count() <= CONTENT {
         json!({ "content": text, "allowed_mentions": nobody() })
     } else {

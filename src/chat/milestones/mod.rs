@@ -48,14 +48,7 @@ impl Said {
         self.push(key.into(), at, text.as_ref(), false, None);
     }
 
-    fn push(
-        &mut self,
-        key: String,
-        at: Timestamp,
-        text: &str,
-        ask: bool,
-        digest: Option<String>,
-    ) {
+    fn push(&mut self, key: String, at: Timestamp, text: &str, ask: bool, digest: Option<String>) {
         self.0.push(Message {
             key,
             at,

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use harbour::gate::Gate;
 use harbour::world::{self, ORDERS, Shape};
 use harbour::{
-    REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, REFLOAT_LOGIN, argocd, client_of,
-    discord, ensure_namespace, github, kubernetes, published_specs, velero, workloads,
+    REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, REFLOAT_LOGIN, argocd, client_of, discord,
+    ensure_namespace, github, kubernetes, published_specs, velero, workloads,
 };
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -107,12 +107,7 @@ async fn start(
     folder: &Path,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<kubernetes::Server>> {
-    let all = !(up.github
-        || up.kubernetes
-        || up.velero
-        || up.argocd
-        || up.workloads
-        || up.discord);
+    let all = !(up.github || up.kubernetes || up.velero || up.argocd || up.workloads || up.discord);
     let addr = SocketAddr::new(up.address, 0);
     let gate = Gate::open();
     let mut told = serde_json::Map::new();

@@ -342,9 +342,8 @@ impl Server {
                         .into_iter()
                         .flatten()
                         .map(|choice| {
-                            let text = |field: &str| {
-                                choice[field].as_str().unwrap_or_default().to_owned()
-                            };
+                            let text =
+                                |field: &str| choice[field].as_str().unwrap_or_default().to_owned();
                             (text("name"), text("value"))
                         })
                         .collect(),
@@ -540,6 +539,7 @@ impl Server {
         let state = self.hub.lock();
         state
             .listed(channel)
+            .filter(|message| message.author == ids::BOT)
             .flat_map(|message| message.pinged.clone())
             .collect()
     }

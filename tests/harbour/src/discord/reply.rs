@@ -72,9 +72,7 @@ impl Reply {
                 .headers
                 .push(("x-ratelimit-global", "true".to_owned()));
         } else {
-            reply
-                .headers
-                .push(("x-ratelimit-scope", "user".to_owned()));
+            reply.headers.push(("x-ratelimit-scope", "user".to_owned()));
         }
         reply
     }

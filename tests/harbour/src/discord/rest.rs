@@ -43,7 +43,9 @@ impl State {
     }
 
     pub(super) fn guild(&self) -> Reply {
-        Reply::ok(json!({ "id": ids::GUILD.to_string(), "name": "harbour", "roles": self.role_list() }))
+        Reply::ok(
+            json!({ "id": ids::GUILD.to_string(), "name": "harbour", "roles": self.role_list() }),
+        )
     }
 
     pub(super) fn roles(&self) -> Reply {

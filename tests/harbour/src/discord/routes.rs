@@ -68,11 +68,7 @@ impl Hub {
             match serde_json::from_slice(body) {
                 Ok(body) => body,
                 Err(_) => {
-                    return Reply::refused(
-                        400,
-                        50109,
-                        "The request body contains invalid JSON.",
-                    );
+                    return Reply::refused(400, 50109, "The request body contains invalid JSON.");
                 }
             }
         };
@@ -197,16 +193,14 @@ impl State {
             ("GET", ["gateway", "bot"]) => self.gateway_bot(gateway),
             ("GET", ["users", "@me"]) => Reply::ok(self.user(ids::BOT)),
             ("GET", ["applications", "@me"]) => self.application(),
-            ("GET", ["applications", app, "commands"] | ["applications", app, "guilds", _, "commands"])
-                if *app == application =>
-            {
-                Reply::ok(Value::Array(self.commands.clone()))
-            }
-            ("PUT", ["applications", app, "commands"] | ["applications", app, "guilds", _, "commands"])
-                if *app == application =>
-            {
-                self.register(body)
-            }
+            (
+                "GET",
+                ["applications", app, "commands"] | ["applications", app, "guilds", _, "commands"],
+            ) if *app == application => Reply::ok(Value::Array(self.commands.clone())),
+            (
+                "PUT",
+                ["applications", app, "commands"] | ["applications", app, "guilds", _, "commands"],
+            ) if *app == application => self.register(body),
             ("GET", ["guilds", id]) if *id == guild => self.guild(),
             ("GET", ["guilds", id, "roles"]) if *id == guild => self.roles(),
             ("GET", ["guilds", id, "members", user]) if *id == guild => user

@@ -179,11 +179,7 @@ async fn too_many_requests_are_refused() {
 async fn an_interaction_is_answered_once_and_in_time() {
     let server = server().await;
     let command = json!([{ "name": "about", "description": "x", "type": 1 }]);
-    let put = format!(
-        "/applications/{}/guilds/{}/commands",
-        ids::BOT,
-        ids::GUILD
-    );
+    let put = format!("/applications/{}/guilds/{}/commands", ids::BOT, ids::GUILD);
     assert_eq!(ask(&server, &Method::PUT, &put, &command).0, 200);
     let callback = |id: u64, body: &Value| {
         let path = format!("/interactions/{id}/interaction-{id}/callback");
@@ -219,7 +215,11 @@ async fn an_interaction_is_answered_once_and_in_time() {
         old.id
     );
     assert_eq!(ask(&server, &Method::PATCH, &edit, &said).0, 401);
-    assert!(server.slash(ids::ADA, ids::CHANNEL, "nothing", &[]).is_err());
+    assert!(
+        server
+            .slash(ids::ADA, ids::CHANNEL, "nothing", &[])
+            .is_err()
+    );
 }
 
 #[tokio::test]
