@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use kube::CustomResourceExt as _;
+use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::chat::desk::{Desk, Offered, OrderLookup};
+use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
 use crate::controller;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
+use crate::notify;
 use crate::request::RestoreRequest;
+use crate::schedule::ScheduleRequest;
 
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
 /// fails only if it cannot begin.
@@ -35,6 +38,7 @@ pub async fn serve<C: Chat>(
         people: Arc::new(config.policy.people.clone()),
         rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
+        velero_version: config.velero.version,
         context: context.clone(),
         offered: Offered::default(),
     });
@@ -51,11 +55,24 @@ pub async fn serve<C: Chat>(
             }
         }
     };
-    let publishing = publish::run(
+    let publishing = publish::run::<RestoreRequest, _>(
+        clients.kube.clone(),
+        config.namespace.clone(),
+        Arc::clone(&chat),
+        context.clone(),
+        stop.clone(),
+    );
+    let schedules = publish::run::<ScheduleRequest, _>(
         clients.kube.clone(),
         config.namespace.clone(),
         Arc::clone(&chat),
         context,
+        stop.clone(),
+    );
+    let telling = notify::run::run(
+        Arc::clone(&config),
+        clients.clone(),
+        Arc::clone(&chat),
         stop.clone(),
     );
     let answering = async {
@@ -65,7 +82,12 @@ pub async fn serve<C: Chat>(
         stop.cancel();
     };
     let working = controller::run(config, clients, rights, stop.clone());
-    let everything = async { tokio::join!(connected, publishing, answering, working).3 };
+    let everything = async {
+        tokio::join!(
+            connected, publishing, schedules, telling, answering, working
+        )
+        .5
+    };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -104,8 +126,15 @@ fn lookup(github: Github) -> OrderLookup {
 /// Fails early, and with what to do, if the API server does not know the
 /// requests, or does not let Refloat read them.
 async fn check_definitions(clients: &Clients, config: &Config) -> anyhow::Result<()> {
-    let requests: kube::Api<RestoreRequest> =
-        kube::Api::namespaced(clients.kube.clone(), &config.namespace);
+    check_definition::<RestoreRequest>(clients, config).await?;
+    check_definition::<ScheduleRequest>(clients, config).await
+}
+
+async fn check_definition<K: Threaded + CustomResourceExt>(
+    clients: &Clients,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let requests: kube::Api<K> = kube::Api::namespaced(clients.kube.clone(), &config.namespace);
     match requests
         .list_metadata(&kube::api::ListParams::default().limit(1))
         .await
@@ -113,7 +142,7 @@ async fn check_definitions(clients: &Clients, config: &Config) -> anyhow::Result
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => anyhow::bail!(
             "the cluster does not know {}: apply what `refloat crd` prints",
-            RestoreRequest::crd_name()
+            K::crd_name()
         ),
         Err(error) => Err(anyhow::Error::new(error).context(format!(
             "the requests in the namespace {} cannot be read",

@@ -6,6 +6,9 @@
 //! data is as in the backup, nothing else changed, the order is byte for byte as
 //! before, self-heal is on, and both pull requests are merged.
 //!
+//! `cargo run --example demo -- --story schedule` shows the order of a backup
+//! schedule, from plain words to its first backup, and checks it in the same way.
+//!
 //! `cargo run --example demo -- --interactive` leaves the keyboard to you, as both persons.
 
 #![allow(
@@ -14,6 +17,12 @@
     missing_debug_implementations,
     reason = "the demo uses a part of what the tests are made of"
 )]
+
+#[path = "demo/schedule.rs"]
+mod schedule;
+
+#[path = "it/schedule_world.rs"]
+mod schedule_world;
 
 #[path = "it/world.rs"]
 mod world;
@@ -42,7 +51,16 @@ const TENANT: &str = "poseidon1";
 const NAMESPACE: &str = "poseidon1-dev";
 
 fn main() -> ExitCode {
-    let interactive = std::env::args().any(|argument| argument == "--interactive");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let story = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] | ["--story", "restore"] => Story::Restore,
+        ["--interactive"] => Story::ByHand,
+        ["--story", "schedule"] => Story::Schedule,
+        _ => {
+            eprintln!("demo: it takes --interactive, --story restore or --story schedule");
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,10 +69,10 @@ fn main() -> ExitCode {
         }
     };
     let shown = runtime.block_on(async {
-        if interactive {
-            by_hand().await
-        } else {
-            by_itself().await
+        match story {
+            Story::Restore => by_itself().await,
+            Story::Schedule => schedule::story(start().await?).await,
+            Story::ByHand => by_hand().await,
         }
     });
     match shown {
@@ -64,6 +82,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[derive(Clone, Copy)]
+enum Story {
+    Restore,
+    Schedule,
+    ByHand,
 }
 
 fn say(words: &str) {

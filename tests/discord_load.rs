@@ -112,10 +112,9 @@ async fn main() -> anyhow::Result<()> {
     let began = Instant::now();
     let mut behind = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / A_SECOND);
-    let mut number: i64 = 0;
     while began.elapsed() < MEASURED {
         ticks.tick().await;
-        number = i64::try_from(began.elapsed().as_millis())?;
+        let number = i64::try_from(began.elapsed().as_millis())?;
         for one in &driven {
             let next = at_item(&one.sender.borrow().clone(), number);
             one.sender.send_replace(Arc::new(next));

@@ -303,7 +303,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
         ""
-            [] restore approve deny refloat Nothing
+            [] restore approve deny schedule refloat Nothing
         "re"
             [re] restore refloat Nothing
         "@refloat /RES"
@@ -363,9 +363,9 @@ mod tests {
         "refloat pause "
             []  Nothing
         "schedule "
-            []  Nothing
+            [] add change remove status withdraw retry leave Nothing
         "schedule add ten"
-            [ten]  Nothing
+            [ten] tenant: Nothing
         "nothing "
             []  Nothing
         "#);

@@ -311,6 +311,13 @@ mod tests {
                 "restore resume",
                 "approve",
                 "deny",
+                "schedule add",
+                "schedule change",
+                "schedule remove",
+                "schedule status",
+                "schedule withdraw",
+                "schedule retry",
+                "schedule leave",
                 "refloat help",
                 "refloat about",
             ]

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_overview() {
-        insta::assert_snapshot!(help(None).unwrap(), @r"
+        insta::assert_snapshot!(help(None).unwrap(), @"
         **Refloat** restores namespaces of a tenant from their Velero backups, with an approval and by pull request.
 
         - `/restore request`: Start a restore: it is checked, approved and carried out in a thread of its own
@@ -135,10 +135,17 @@ mod tests {
         - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
         - `/approve`: Approve a request, as its reviewer
         - `/deny`: Refuse a request, as its reviewer
+        - `/schedule add`: Order a new backup schedule, by pull request
+        - `/schedule change`: Change a backup schedule, by pull request
+        - `/schedule remove`: Take a backup schedule out of the order, by pull request
+        - `/schedule status`: Show where a request to change schedules stands
+        - `/schedule withdraw`: Call a request off; possible until it is in the order
+        - `/schedule retry`: Go on with a request that is stuck
+        - `/schedule leave`: End a request that is stuck, with things as they are
         - `/refloat help`: Explain the commands, or one of them
         - `/refloat about`: Show the version and what Refloat may do
 
-        Not available yet: `/restore preview`, `/restore copy`, `/restore undo`, `/backups list`, `/backups now`, `/backups overview`, `/schedule add`, `/schedule change`, `/schedule remove`, `/schedule list`, `/refloat pause`.
+        Not available yet: `/restore preview`, `/restore copy`, `/restore undo`, `/backups list`, `/backups now`, `/backups overview`, `/schedule list`, `/refloat pause`.
 
         The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> because <reason>`.
         More about one of them: `/refloat help restore request`.

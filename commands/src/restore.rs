@@ -153,7 +153,7 @@ const COPY: SubcommandSpec = SubcommandSpec {
 };
 
 /// A subcommand that is about one request.
-const fn about(
+pub(crate) const fn about(
     line: &'static str,
     name: &'static str,
     doc: &'static str,
@@ -254,7 +254,7 @@ impl Request {
 }
 
 impl Target {
-    fn parse(args: &Args) -> Result<Self, ParseError> {
+    pub(crate) fn parse(args: &Args) -> Result<Self, ParseError> {
         Ok(Self {
             request: args.optional(&REQUEST)?,
         })

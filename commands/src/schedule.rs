@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::command::write_option;
 use crate::grammar::{Availability, Bare, CommandSpec, OptionSpec, SubcommandSpec};
-use crate::options::TENANT;
+use crate::options::{REQUEST, TENANT};
+use crate::restore::{Target, about};
 use crate::{Command, Completes, Kind, ParseError, ScheduleName, Tenant, Ttl, When};
 
 /// A `/schedule` command.
@@ -46,6 +47,14 @@ pub enum Schedule {
         /// The tenant.
         tenant: Tenant,
     },
+    /// Where a request to change schedules stands.
+    Status(Target),
+    /// Calls a request off.
+    Withdraw(Target),
+    /// Goes on with a request that is stuck.
+    Retry(Target),
+    /// Ends a request that is stuck, with things as they are.
+    Leave(Target),
 }
 
 const NEW_SCHEDULE: OptionSpec = OptionSpec {
@@ -83,7 +92,7 @@ const WHEN_NEEDED: OptionSpec = WHEN.required();
 
 const KEEP: OptionSpec = OptionSpec {
     name: "keep",
-    doc: "How long each backup is kept: 7d, 4w or 168h",
+    doc: "How long each backup is kept: 7d, 4w, 6 months or 168h",
     required: false,
     kind: Kind::Text,
     completes: Completes::Nothing,
@@ -98,10 +107,7 @@ const ADD: SubcommandSpec = SubcommandSpec {
     notes: "A schedule covers every environment of the tenant.",
     example: "schedule add tenant:poseidon1 name:nightly when:\"every night at 3\" keep:7d",
     options: &[TENANT, NEW_SCHEDULE, WHEN_NEEDED, KEEP_NEEDED],
-    availability: Availability::NotYet(
-        "`/schedule add` is not available yet: add the schedule to `backup.schedules` in the tenant's order, by a \
-         pull request.",
-    ),
+    availability: Availability::Now,
     bare: Bare::Refused,
     parse: |args| {
         Ok(Command::Schedule(Schedule::Add {
@@ -120,10 +126,7 @@ const CHANGE: SubcommandSpec = SubcommandSpec {
     notes: "Say at least one of `new_name`, `when` and `keep`.",
     example: "schedule change tenant:poseidon1 name:daily keep:14d",
     options: &[TENANT, NAME, NEW_NAME, WHEN, KEEP],
-    availability: Availability::NotYet(
-        "`/schedule change` is not available yet: change the schedule in `backup.schedules` in the tenant's order, by \
-         a pull request.",
-    ),
+    availability: Availability::Now,
     bare: Bare::Refused,
     parse: |args| {
         let (tenant, name) = (args.required(&TENANT)?, args.required(&NAME)?);
@@ -152,10 +155,7 @@ const REMOVE: SubcommandSpec = SubcommandSpec {
     notes: "Backups that it took stay until they expire.",
     example: "schedule remove tenant:poseidon1 name:daily",
     options: &[TENANT, NAME],
-    availability: Availability::NotYet(
-        "`/schedule remove` is not available yet: take the schedule out of `backup.schedules` in the tenant's order, by \
-         a pull request.",
-    ),
+    availability: Availability::Now,
     bare: Bare::Refused,
     parse: |args| {
         Ok(Command::Schedule(Schedule::Remove {
@@ -183,10 +183,42 @@ const LIST: SubcommandSpec = SubcommandSpec {
     },
 };
 
+const STATUS: SubcommandSpec = about(
+    "schedule status",
+    "status",
+    "Show where a request to change schedules stands",
+    "schedule status poseidon1-7k2pqm",
+    |args| Ok(Command::Schedule(Schedule::Status(Target::parse(args)?))),
+);
+
+const WITHDRAW: SubcommandSpec = about(
+    "schedule withdraw",
+    "withdraw",
+    "Call a request off; possible until it is in the order",
+    "schedule withdraw poseidon1-7k2pqm",
+    |args| Ok(Command::Schedule(Schedule::Withdraw(Target::parse(args)?))),
+);
+
+const RETRY: SubcommandSpec = about(
+    "schedule retry",
+    "retry",
+    "Go on with a request that is stuck",
+    "schedule retry poseidon1-7k2pqm",
+    |args| Ok(Command::Schedule(Schedule::Retry(Target::parse(args)?))),
+);
+
+const LEAVE: SubcommandSpec = about(
+    "schedule leave",
+    "leave",
+    "End a request that is stuck, with things as they are",
+    "schedule leave poseidon1-7k2pqm",
+    |args| Ok(Command::Schedule(Schedule::Leave(Target::parse(args)?))),
+);
+
 pub(crate) const SPEC: CommandSpec = CommandSpec {
     name: "schedule",
     doc: "Order backup schedules for a tenant",
-    subcommands: &[ADD, CHANGE, REMOVE, LIST],
+    subcommands: &[ADD, CHANGE, REMOVE, LIST, STATUS, WITHDRAW, RETRY, LEAVE],
     alone: None,
 };
 
@@ -197,6 +229,10 @@ impl Schedule {
             Self::Change { .. } => &CHANGE,
             Self::Remove { .. } => &REMOVE,
             Self::List { .. } => &LIST,
+            Self::Status(_) => &STATUS,
+            Self::Withdraw(_) => &WITHDRAW,
+            Self::Retry(_) => &RETRY,
+            Self::Leave(_) => &LEAVE,
         }
     }
 }
@@ -235,6 +271,10 @@ impl fmt::Display for Schedule {
                 write_option(f, &NAME, Some(name))
             }
             Self::List { tenant } => write_option(f, &TENANT, Some(tenant)),
+            Self::Status(target)
+            | Self::Withdraw(target)
+            | Self::Retry(target)
+            | Self::Leave(target) => write_option(f, &REQUEST, target.request.as_ref()),
         }
     }
 }
@@ -275,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_ttl_is_checked() {
-        let line = "schedule change tenant:p name:n keep:\"6 months\"";
+        let line = "schedule change tenant:p name:n keep:\"6 moons\"";
         assert!(matches!(
             parse(line),
             Err(ParseError::BadValue { option: "keep", .. })

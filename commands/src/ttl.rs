@@ -17,9 +17,9 @@ const LONGEST: u64 = i64::MAX as u64 / 1_000_000_000;
 
 /// How long a backup is kept (Velero's `ttl`), in whole seconds, more than zero.
 ///
-/// Reads Go durations (`168h0m0s`, `1.5h`) and, beyond Go, days of 24 hours and weeks of 7 days (`7d`, `4w`,
-/// `7 days`, `1w 2d`). Months and years have no fixed length and are refused. Zero is refused too, because
-/// Velero takes it for "not set" and keeps the backup for 30 days.
+/// Reads Go durations (`168h0m0s`, `1.5h`) and, beyond Go, days of 24 hours, weeks of 7 days, months of 30 days
+/// and years of 365 (`7d`, `4w`, `6 months`, `1 year`, `1w 2d`); a single `m` is a minute, as in Go. Zero is
+/// refused, because Velero takes it for "not set" and keeps the backup for 30 days.
 ///
 /// `Display`, and so serde, writes the Go form, which is what an order and a Velero Schedule need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,19 +130,16 @@ fn unit_nanos(unit: &str) -> Result<u128, ValueError> {
         "h" | "hour" | "hours" => HOUR,
         "d" | "day" | "days" => DAY,
         "w" | "week" | "weeks" => 7 * DAY,
-        "month" | "months" | "mo" => {
-            return Err(wrong(
-                "a month has no fixed length: count in days, as in `180d` for half a year",
-            ));
-        }
-        "y" | "year" | "years" => {
-            return Err(wrong(
-                "a year has no fixed length: count in days, as in `365d`",
-            ));
-        }
+        "month" | "months" | "mo" => 30 * DAY,
+        "y" | "year" | "years" => 365 * DAY,
         "" => return Err(wrong("a unit is missing")),
         other => {
-            let meant = meant(other, ["seconds", "minutes", "hours", "days", "weeks"]);
+            let meant = meant(
+                other,
+                [
+                    "seconds", "minutes", "hours", "days", "weeks", "months", "years",
+                ],
+            );
             let meant = meant
                 .map(|word| format!(", did you mean `{word}`?"))
                 .unwrap_or_default();
@@ -162,7 +159,7 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
 fn wrong(why: &str) -> ValueError {
     ValueError::new(
         why,
-        "A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)",
+        "A time to keep is written like `7d`, `4w`, `6 months` or `168h`",
     )
 }
 
@@ -188,6 +185,10 @@ mod tests {
             ("90s", "1m30s"),
             ("1000ms", "1s"),
             ("7D", "168h0m0s"),
+            ("6 months", "4320h0m0s"),
+            ("1 month", "720h0m0s"),
+            ("1y", "8760h0m0s"),
+            ("1 year 6 months", "13080h0m0s"),
             ("2562047h", "2562047h0m0s"),
         ] {
             let ttl: Ttl = text
@@ -211,8 +212,6 @@ mod tests {
             "0s",
             "0h0m",
             "7x",
-            "6 months",
-            "1y",
             "1..5h",
             "1.5.5h",
             "1e3h",
@@ -226,9 +225,8 @@ mod tests {
         ] {
             assert!(text.parse::<Ttl>().is_err(), "{text}");
         }
-        insta::assert_snapshot!("6 months".parse::<Ttl>().unwrap_err(), @"a month has no fixed length: count in days, as in `180d` for half a year. A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
-        insta::assert_snapshot!("7 dyas".parse::<Ttl>().unwrap_err(), @"`dyas` is no unit of time, did you mean `days`? A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
-        insta::assert_snapshot!("7".parse::<Ttl>().unwrap_err(), @"a unit is missing. A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s)");
+        insta::assert_snapshot!("7 dyas".parse::<Ttl>().unwrap_err(), @"`dyas` is no unit of time, did you mean `days`? A time to keep is written like `7d`, `4w`, `6 months` or `168h`");
+        insta::assert_snapshot!("7".parse::<Ttl>().unwrap_err(), @"a unit is missing. A time to keep is written like `7d`, `4w`, `6 months` or `168h`");
     }
 
     #[test]

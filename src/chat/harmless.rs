@@ -14,7 +14,7 @@ const CUT: &str = "... (cut)";
 
 /// Text of people or of the cluster on one line, of at most about `most`
 /// characters, which mentions nobody and marks nothing up.
-pub(super) fn harmless(text: &str, most: usize) -> String {
+pub(crate) fn harmless(text: &str, most: usize) -> String {
     let line = one_line(text);
     let mut safe = String::with_capacity(line.len());
     let mut count = 0;
@@ -73,7 +73,7 @@ pub(super) fn link(url: &str) -> String {
 }
 
 /// The text, cut at a character to at most `most` characters, with a note if it was.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     if length(text) <= most {
         return text.to_owned();
     }

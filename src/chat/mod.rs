@@ -19,6 +19,7 @@ pub mod discord;
 pub mod publish;
 pub mod render;
 pub mod rights;
+pub mod schedule;
 
 mod card;
 mod harmless;
@@ -39,9 +40,12 @@ use tokio_util::sync::CancellationToken;
 
 use rights::{Configured, Rights};
 
+pub(crate) use harmless::{cut, harmless};
 pub use render::{RenderContext, render};
-pub use thread::{Bar, Card, Field, Message, Thread, Unit};
+pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
+pub(crate) use words::put;
 
+use crate::notify::Post;
 use crate::request::Person;
 
 /// Something that a person said to Refloat.
@@ -115,6 +119,18 @@ pub trait Chat: Send + Sync + 'static {
     /// edits the card in place if it differs, and appends the messages that are
     /// not there yet, told by their keys. Doing it twice is doing it once.
     fn publish(&self, thread: &Thread) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Posts a message to a channel, which the configuration names as the chat does.
+    ///
+    /// Returns once the chat has it. Doing it twice is doing it once, as far as the
+    /// chat can tell: `post.id` is the same when Refloat, killed in between, posts it
+    /// again. A channel that is not there is an error, which is logged, and the post
+    /// is tried again later. The text is as for [`Chat::reply`], of at most
+    /// [`Message::MOST`] characters, and mentions nobody.
+    fn post(&self, post: &Post) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let channel = post.channel.clone();
+        async move { anyhow::bail!("this chat has no channel {channel}") }
+    }
 
     /// Waits until the thread of a request may be changed again. What is then
     /// published is rendered after this, so that it is as new as can be.

@@ -6,42 +6,86 @@
 //! the end of it.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::NamespaceResourceScope;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::render::{RenderContext, render};
 use super::{Chat, Thread};
-use crate::request::RestoreRequest;
 use crate::request::conditions::ended_at;
-use crate::request::phase;
+use crate::request::{Condition, RestoreRequest, phase};
 
-/// Publishes every request of `namespace` until `stop` is cancelled.
+/// A kind of request that has a thread.
+pub trait Threaded:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What a chat is to show of it.
+    fn thread(&self, context: &RenderContext) -> Thread;
+
+    fn is_over(&self) -> bool;
+
+    fn conditions(&self) -> &[Condition];
+
+    /// It ended so long ago that it has had its last word.
+    fn is_settled(&self, now: Timestamp, within: SignedDuration) -> bool {
+        self.is_over()
+            && ended_at(self.conditions()).is_none_or(|at| now.duration_since(at) > within)
+    }
+}
+
+impl Threaded for RestoreRequest {
+    fn thread(&self, context: &RenderContext) -> Thread {
+        render(self, context)
+    }
+
+    fn is_over(&self) -> bool {
+        self.status
+            .as_ref()
+            .is_some_and(|status| phase(status).is_over())
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status
+            .as_ref()
+            .map_or(&[], |status| &status.conditions)
+    }
+}
+
+/// Publishes every request of a kind in `namespace` until `stop` is cancelled.
 ///
 /// Requests that had long been over when the loop began are left alone; one
 /// that ended just before may have its last word still to be said. An object that
 /// cannot be read is logged and passed over. Whatever fails is tried again
 /// after growing pauses.
-pub async fn run<C: Chat>(
+pub async fn run<K: Threaded, C: Chat>(
     client: kube::Client,
     namespace: String,
     chat: Arc<C>,
     context: RenderContext,
     stop: CancellationToken,
 ) {
-    let api: Api<DeserializeGuard<RestoreRequest>> = Api::namespaced(client, &namespace);
+    let api: Api<DeserializeGuard<K>> = Api::namespaced(client, &namespace);
     let tasks = TaskTracker::new();
-    let mut threads = Threads {
+    let mut threads = Threads::<K, C> {
         chat,
         context: Arc::new(context),
         stop: stop.clone(),
@@ -59,7 +103,7 @@ pub async fn run<C: Chat>(
         match event {
             Some(Ok(event)) => threads.see(event),
             Some(Err(error)) => {
-                tracing::warn!(%error, "watching the restore requests failed; it is tried again");
+                tracing::warn!(%error, "watching the requests failed; it is tried again");
             }
             None => break,
         }
@@ -69,21 +113,21 @@ pub async fn run<C: Chat>(
     tasks.wait().await;
 }
 
-struct Threads<C> {
+struct Threads<K, C> {
     chat: Arc<C>,
     context: Arc<RenderContext>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// By uid, since a name can be used again. A task ends when its sender is dropped.
-    known: HashMap<String, watch::Sender<Arc<RestoreRequest>>>,
+    known: HashMap<String, watch::Sender<Arc<K>>>,
     /// The first list has been read.
     began: bool,
     /// The uids seen in the list that is being read.
     listed: Vec<String>,
 }
 
-impl<C: Chat> Threads<C> {
-    fn see(&mut self, event: Event<DeserializeGuard<RestoreRequest>>) {
+impl<K: Threaded, C: Chat> Threads<K, C> {
+    fn see(&mut self, event: Event<DeserializeGuard<K>>) {
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(object) => {
@@ -106,12 +150,12 @@ impl<C: Chat> Threads<C> {
         }
     }
 
-    fn changed(&mut self, DeserializeGuard(object): DeserializeGuard<RestoreRequest>) {
+    fn changed(&mut self, DeserializeGuard(object): DeserializeGuard<K>) {
         let request = match object {
             Ok(request) => request,
             Err(error) => {
                 let name = error.metadata.name.as_deref().unwrap_or_default();
-                tracing::warn!(request = name, %error, "a restore request cannot be read and is not published");
+                tracing::warn!(request = name, %error, "a request cannot be read and is not published");
                 return;
             }
         };
@@ -123,13 +167,8 @@ impl<C: Chat> Threads<C> {
             known.send_replace(request);
             return;
         }
-        let long_over = request.status.as_ref().is_some_and(|status| {
-            phase(status).is_over()
-                && ended_at(status).is_none_or(|at| {
-                    Timestamp::now().duration_since(at) > self.chat.last_words_within()
-                })
-        });
-        if long_over && !self.began {
+        let within = self.chat.last_words_within();
+        if !self.began && request.is_settled(Timestamp::now(), within) {
             return;
         }
         let (sender, receiver) = watch::channel(request);
@@ -148,18 +187,18 @@ trait MetaUid {
     fn meta_uid(&self) -> Option<String>;
 }
 
-impl MetaUid for DeserializeGuard<RestoreRequest> {
+impl<K: Threaded> MetaUid for DeserializeGuard<K> {
     fn meta_uid(&self) -> Option<String> {
         match &self.0 {
-            Ok(request) => request.metadata.uid.clone(),
+            Ok(request) => request.uid(),
             Err(error) => error.metadata.uid.clone(),
         }
     }
 }
 
 /// Keeps one thread as its request says, until the request is gone.
-pub async fn follow<C: Chat>(
-    mut requests: watch::Receiver<Arc<RestoreRequest>>,
+pub async fn follow<K: Threaded, C: Chat>(
+    mut requests: watch::Receiver<Arc<K>>,
     chat: Arc<C>,
     context: Arc<RenderContext>,
     stop: CancellationToken,
@@ -169,14 +208,14 @@ pub async fn follow<C: Chat>(
     let mut pauses = DefaultBackoff::default();
     let mut failing_since: Option<Timestamp> = None;
     loop {
-        let mut thread = render(&requests.borrow_and_update().clone(), &context);
+        let mut thread = Arc::clone(&requests.borrow_and_update()).thread(&context);
         if published.as_ref() != Some(&thread) {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = chat.ready(&thread.request) => {}
             }
             // What changed while it was waited for is not left for the next time.
-            thread = render(&requests.borrow_and_update().clone(), &context);
+            thread = Arc::clone(&requests.borrow_and_update()).thread(&context);
             match chat.publish(&thread).await {
                 Ok(()) => {
                     if let Some(since) = failing_since.take() {
@@ -225,14 +264,14 @@ mod tests {
     use tokio::sync::{Semaphore, mpsc};
 
     use super::*;
-    use crate::chat::Incoming;
     use crate::chat::samples::{context, in_phase};
+    use crate::chat::{Incoming, Stage};
     use crate::request::Phase;
 
     /// Publishes one thread for each permit, and tells what it published.
     struct Slow {
         permits: Semaphore,
-        published: mpsc::UnboundedSender<(String, Phase)>,
+        published: mpsc::UnboundedSender<(String, Stage)>,
     }
 
     impl Chat for Slow {
@@ -247,7 +286,7 @@ mod tests {
         async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
             self.permits.acquire().await?.forget();
             self.published
-                .send((thread.request.clone(), thread.card.phase))?;
+                .send((thread.request.clone(), thread.card.stage))?;
             Ok(())
         }
     }
@@ -267,7 +306,7 @@ mod tests {
             published,
         });
         let tasks = TaskTracker::new();
-        let mut threads = Threads {
+        let mut threads = Threads::<RestoreRequest, _> {
             chat: Arc::clone(&chat),
             context: Arc::new(context()),
             stop: CancellationToken::new(),
@@ -288,12 +327,12 @@ mod tests {
         threads.see(Event::Apply(request("two", Phase::Refused)));
         chat.permits.add_permits(2);
         let mut first = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
-        first.sort();
+        first.sort_by_key(|(name, _)| name.clone());
         assert_eq!(
             first,
             [
-                ("one".to_owned(), Phase::Checking),
-                ("two".to_owned(), Phase::Refused)
+                ("one".to_owned(), Phase::Checking.into()),
+                ("two".to_owned(), Phase::Refused.into())
             ]
         );
         // The chat is slow: what changes meanwhile is told once, as it is then.
@@ -303,7 +342,7 @@ mod tests {
         chat.permits.add_permits(1);
         assert_eq!(
             seen.recv().await.unwrap(),
-            ("one".to_owned(), Phase::Clearing)
+            ("one".to_owned(), Phase::Clearing.into())
         );
         threads.see(Event::Delete(request("one", Phase::Clearing)));
         threads.see(Event::Delete(request("two", Phase::Refused)));

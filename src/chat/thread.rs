@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::harmless::{cut, length};
 use super::words::{self, put};
-use crate::request::Phase;
+use crate::request;
 
 /// What a chat shows of one request. All text is lightly Markdown and harmless:
 /// what people or the cluster wrote mentions nobody and marks nothing up.
@@ -47,13 +47,65 @@ impl Message {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     pub heading: String,
-    pub phase: Phase,
+    pub stage: Stage,
     /// What it is doing, in a sentence.
     pub state: String,
     pub fields: Vec<Field>,
     pub bars: Vec<Bar>,
     /// What it waits for, if it says.
     pub waiting: Option<String>,
+}
+
+/// Where a request of any kind stands, as a chat needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// The phase's name, as conditions and printer columns show it.
+    pub name: &'static str,
+    /// To follow "it is".
+    pub words: &'static str,
+    pub tone: Tone,
+}
+
+/// How a stage is to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// It goes on by itself.
+    Working,
+    /// It waits for a reviewer.
+    Asking,
+    /// It waits for somebody to choose.
+    Stuck,
+    /// It ended as was wanted.
+    Done,
+    /// It ended otherwise.
+    Ended,
+}
+
+impl Stage {
+    /// Somebody has to read the card, or will look back at it.
+    pub fn is_for_people(self) -> bool {
+        match self.tone {
+            Tone::Working => false,
+            Tone::Asking | Tone::Stuck | Tone::Done | Tone::Ended => true,
+        }
+    }
+}
+
+impl From<request::Phase> for Stage {
+    fn from(phase: request::Phase) -> Self {
+        use request::Phase;
+        Self {
+            name: phase.name(),
+            words: phase.in_words(),
+            tone: match phase {
+                Phase::AwaitingApproval => Tone::Asking,
+                Phase::Stuck => Tone::Stuck,
+                Phase::Done => Tone::Done,
+                phase if phase.is_over() => Tone::Ended,
+                _ => Tone::Working,
+            },
+        }
+    }
 }
 
 /// A named part of a card.

@@ -43,7 +43,7 @@ fn two(big: i64, unit: &str, small: i64, small_unit: &str) -> String {
 }
 
 /// Writes at the end of a text.
-pub(super) fn put(text: &mut String, words: fmt::Arguments<'_>) {
+pub(crate) fn put(text: &mut String, words: fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = text.write_fmt(words);
 }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod crd;
 pub mod order;
 pub mod run;
+pub mod schedule;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::telemetry;
 use order::OrderCommand;
+use schedule::ScheduleCommand;
 
 /// Carries a tenant through a Velero restore on an Argo CD platform.
 #[derive(Debug, Parser)]
@@ -46,6 +48,11 @@ enum Command {
         #[command(subcommand)]
         command: OrderCommand,
     },
+    /// Say what a schedule would do, without a cluster.
+    Schedule {
+        #[command(subcommand)]
+        command: ScheduleCommand,
+    },
 }
 
 /// Runs a command to its end; the answer is the process's exit code.
@@ -61,6 +68,11 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Order { command } => {
             let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
             return order::run(command, &mut stdin, &mut stdout, &mut stderr).into();
+        }
+        Command::Schedule { command } => {
+            let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+            return schedule::run(&command, jiff::Timestamp::now(), &mut stdout, &mut stderr)
+                .into();
         }
     };
     match done {

@@ -1,6 +1,7 @@
 //! The configuration: one YAML file, read and checked whole before anything starts.
 
 mod discord;
+mod notifications;
 mod reader;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 
 use crate::request::Policy;
 use crate::request::people::{Entry, People};
+use crate::schedule_times::VeleroVersion;
 
 pub use discord::{Discord, Id, RoleGrant};
 pub use reader::Fault;
@@ -31,6 +33,10 @@ pub struct Config {
     pub velero: Velero,
     pub chat: Chat,
     pub policy: Policy,
+    /// The deadlines of changes of schedules.
+    pub schedules: crate::schedule::Policy,
+    /// Where people are told of what they did not ask about; `None`: nowhere.
+    pub notifications: Option<crate::notify::Policy>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +82,8 @@ pub struct Argocd {
 #[derive(Clone, Debug)]
 pub struct Velero {
     pub namespace: String,
+    /// The version of the server, which decides what schedules may say.
+    pub version: Option<VeleroVersion>,
     /// How long a safety backup is kept.
     pub safety_backup_ttl: SignedDuration,
 }
@@ -145,6 +153,7 @@ impl Config {
         let mut section = root.section("velero");
         let velero = Velero {
             namespace: section.string("namespace").or("openshift-adp"),
+            version: version(&mut section),
             safety_backup_ttl: section.duration("safetyBackupTtl", "72h"),
         };
         root.absorb(section);
@@ -185,7 +194,14 @@ impl Config {
         };
         root.absorb(section);
 
-        let policy = policy(&mut root, people, &namespace);
+        let (policy, schedules) = policy(&mut root, people, &namespace);
+        let mut section = root.section("notifications");
+        let notifications = notifications::notifications(
+            &mut section,
+            &policy.time_zone,
+            policy.self_heal_reminder,
+        );
+        root.absorb(section);
         root.finish()?;
         Ok(Self {
             namespace,
@@ -198,8 +214,17 @@ impl Config {
             velero,
             chat,
             policy,
+            schedules,
+            notifications,
         })
     }
+}
+
+fn version(section: &mut Section) -> Option<VeleroVersion> {
+    let text = section.string("version").optional()?;
+    text.parse()
+        .map_err(|error| section.fault("version", error))
+        .ok()
 }
 
 fn github(section: &mut Section) -> Github {
@@ -302,7 +327,11 @@ fn people(root: &mut Section) -> People {
     People(people)
 }
 
-fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
+fn policy(
+    root: &mut Section,
+    people: People,
+    namespace: &str,
+) -> (Policy, crate::schedule::Policy) {
     let zone = root.string("timeZone").or("UTC");
     let time_zone = TimeZone::get(&zone).unwrap_or_else(|_| {
         root.fault(
@@ -326,6 +355,10 @@ fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
     let resume_within = deadlines.duration("resume", "1h");
     let self_heal_reminder = deadlines.duration("selfHealReminder", "2h");
     let backup_must_outlive = deadlines.duration("backupMustOutlive", "24h");
+    let schedules = crate::schedule::Policy {
+        apply_within: deadlines.duration("applySchedule", "30m"),
+        backup_within: deadlines.duration("firstBackup", "6h"),
+    };
     root.absorb(deadlines);
 
     let mut pace = root.section("pace");
@@ -334,7 +367,7 @@ fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
     let batch = pace.count("deletesAtOnce", 50, 1..=500);
     root.absorb(pace);
 
-    Policy {
+    let policy = Policy {
         people,
         time_zone,
         own_namespace: namespace.to_owned(),
@@ -352,7 +385,8 @@ fn policy(root: &mut Section, people: People, namespace: &str) -> Policy {
         poll,
         look_again,
         batch,
-    }
+    };
+    (policy, schedules)
 }
 
 #[cfg(test)]

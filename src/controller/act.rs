@@ -7,7 +7,7 @@ use super::observe::order;
 use super::{Context, round, status, uid};
 use crate::effects::github::{self, describe};
 use crate::effects::{argocd, clear, velero};
-use crate::request::{Effect, Fact, RestoreRequest, Which};
+use crate::request::{Effect, Fact, Opened, RestoreRequest, Which};
 
 /// Does one effect. `None`: done, and the next look will show it.
 pub(super) async fn act(
@@ -37,9 +37,8 @@ pub(super) async fn act(
                 .await?
         }
         Effect::ClosePull(which, why) => {
-            github
-                .close_pull(which, number(request, which)?, &uid, &why)
-                .await?
+            let opened = opened(request, which);
+            Some(github.close_pull(which, opened, &uid, &why).await?)
         }
         Effect::Look(look_for, namespace, name) => {
             argocd::look(kube, &namespace, &name).await?;
@@ -83,16 +82,18 @@ pub(super) async fn act(
 }
 
 fn number(request: &RestoreRequest, which: Which) -> anyhow::Result<u64> {
-    request
-        .status
-        .as_ref()
-        .and_then(|status| match which {
-            Which::Pause => status.pause.as_ref(),
-            Which::Resume => status.resume.as_ref(),
-        })
-        .and_then(|pull| pull.opened.as_ref())
+    opened(request, which)
         .map(|opened| opened.number)
         .context("there is no pull request")
+}
+
+fn opened(request: &RestoreRequest, which: Which) -> Option<&Opened> {
+    let status = request.status.as_ref()?;
+    let pull = match which {
+        Which::Pause => status.pause.as_ref(),
+        Which::Resume => status.resume.as_ref(),
+    };
+    pull?.opened.as_ref()
 }
 
 fn pull_context(

@@ -5,8 +5,11 @@
 //! writes one fact, and reads the request anew from what the API server answered.
 
 mod act;
+mod machine;
 mod observe;
 mod record;
+mod restore;
+mod schedule;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::chat::rights::Rights;
 use crate::config::Config;
 use crate::effects::{self, Clients};
-use crate::request::people::People;
-use crate::request::{
-    Fact, Observed, Phase, RestoreRequest, RestoreStatus, Step, Subject, decide, names, phase,
-};
+use crate::request::{Phase, RestoreRequest, RestoreStatus, Step, names, phase};
+use crate::schedule::ScheduleRequest;
+
+use machine::Machine;
 
 /// How many steps one wake-up may take before others get their turn.
 const STEPS: usize = 64;
@@ -40,6 +43,7 @@ struct Context {
     config: Arc<Config>,
     clients: Clients,
     requests: Api<RestoreRequest>,
+    schedules: Api<ScheduleRequest>,
     recorder: kube::runtime::events::Recorder,
     rights: Arc<dyn Rights>,
     /// Held from looking at the other requests until the outcome is written, so
@@ -58,6 +62,7 @@ pub async fn run(
     let requests: Api<RestoreRequest> = Api::namespaced(client.clone(), &config.namespace);
     let context = Arc::new(Context {
         requests: requests.clone(),
+        schedules: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
         rights,
@@ -124,12 +129,56 @@ pub async fn run(
         );
     }
 
+    let schedules = schedules(&config, &client, &context);
+    tokio::join!(
+        carry(controller, Arc::clone(&context), stop.clone()),
+        carry(schedules, context, stop)
+    );
+    Ok(())
+}
+
+/// The controller of changes of schedules, with what it watches.
+fn schedules(
+    config: &Config,
+    client: &kube::Client,
+    context: &Context,
+) -> Controller<ScheduleRequest> {
+    let mut controller = Controller::new(context.schedules.clone(), watcher::Config::default());
+    let store = controller.store();
+    // A Schedule, and a backup of it, has the tenant's name before its own.
+    for (kind, plural) in [("Schedule", "schedules"), ("Backup", "backups")] {
+        let kind = effects::velero_kind(kind, plural);
+        let store = store.clone();
+        controller = controller.watches_with(
+            metadata(client, &config.velero.namespace, &kind),
+            kind,
+            watcher::Config::default(),
+            move |object| {
+                let name = object.name_any();
+                refs(&store, |request: &ScheduleRequest| {
+                    schedule::watches_velero(request) && name.starts_with(&request.spec.tenant)
+                })
+            },
+        );
+    }
+    let kind = effects::argocd_kind("Application", "applications");
+    controller.watches_with(
+        metadata(client, &config.argocd.platform_namespace, &kind),
+        kind,
+        watcher::Config::default(),
+        move |_| refs(&store, schedule::watches_argocd),
+    )
+}
+
+/// Runs a controller until `stop`.
+async fn carry<M: Machine>(
+    controller: Controller<M>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) {
     controller
-        .graceful_shutdown_on({
-            let stop = stop.clone();
-            async move { stop.cancelled().await }
-        })
-        .run(reconcile, on_error, context)
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(reconcile::<M>, on_error, context)
         .for_each(|result| async move {
             if let Err(error) = result {
                 // A request that is gone is no error; all else was logged where it arose.
@@ -137,7 +186,6 @@ pub async fn run(
             }
         })
         .await;
-    Ok(())
 }
 
 /// The metadata of the objects of a kind. An object that cannot be decoded cannot
@@ -150,10 +198,7 @@ fn metadata(
     Api::namespaced_with(client.clone(), namespace, kind)
 }
 
-fn refs(
-    store: &Store<RestoreRequest>,
-    wanted: impl Fn(&RestoreRequest) -> bool,
-) -> Vec<ObjectRef<RestoreRequest>> {
+fn refs<M: Machine>(store: &Store<M>, wanted: impl Fn(&M) -> bool) -> Vec<ObjectRef<M>> {
     store
         .state()
         .iter()
@@ -189,18 +234,18 @@ enum Interrupted {
     Request(#[from] kube::Error),
 }
 
-fn on_error(_: Arc<RestoreRequest>, error: &Interrupted, _: Arc<Context>) -> Action {
+fn on_error<M: Machine>(_: Arc<M>, error: &Interrupted, _: Arc<Context>) -> Action {
     tracing::warn!(%error, "trying again");
     Action::requeue(Duration::from_secs(1))
 }
 
-#[tracing::instrument(skip_all, fields(request = request.name_any(), tenant = request.spec.tenant))]
-async fn reconcile(
-    request: Arc<RestoreRequest>,
+#[tracing::instrument(skip_all, fields(request = request.name_any(), tenant = request.tenant()))]
+async fn reconcile<M: Machine>(
+    request: Arc<M>,
     context: Arc<Context>,
 ) -> Result<Action, Interrupted> {
     // I/O: what woke us may be older than what is written.
-    let Some(mut request) = context.requests.get_opt(&request.name_any()).await? else {
+    let Some(mut request) = M::api(&context).get_opt(&request.name_any()).await? else {
         return Ok(Action::await_change());
     };
     if let Some(pause) = backing_off(&request, Timestamp::now()) {
@@ -216,51 +261,26 @@ async fn reconcile(
     Ok(Action::requeue(Duration::ZERO))
 }
 
-enum Turn {
-    Go(Box<RestoreRequest>),
+enum Turn<M> {
+    Go(Box<M>),
     Rest(Action),
 }
 
 /// One turn of the loop: observe, decide, act, record.
-async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
-    let phase = phase_of(&request);
-    let admits = match phase {
-        Phase::Checking => true,
-        // What was checked is checked again just before the first delete.
-        Phase::Clearing => !status(&request).clearing_began(),
-        _ => false,
-    };
-    let _admission = if admits {
+async fn turn<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Interrupted> {
+    let _admission = if request.needs_admission() {
         Some(context.admission.lock().await)
     } else {
         None
     };
     // I/O: reads only.
-    let people = rights(context, &request, phase).await;
-    let seen = match &people {
-        Ok(people) => observe::observe(context, &request, phase, people).await,
-        Err(error) => Err(anyhow::anyhow!("{error:#}")),
-    };
+    let seen = request.observe(context).await;
     let now = Timestamp::now();
-    let current = status(&request);
-    let subject = Subject {
-        uid: &uid(&request),
-        created: request
-            .creation_timestamp()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        spec: &request.spec,
-        status: &current,
-    };
-    let mut policy = context.config.policy.clone();
-    if let Ok(people) = people {
-        policy.people = people;
-    }
-    let policy = &policy;
     let step = match seen {
-        Ok(observed) => decide(subject, &observed, policy, now),
+        Ok(observed) => request.decide(&observed, context, now),
         // A world that cannot be seen must not keep people from withdrawing, nor
         // reminders and answers from being written down.
-        Err(error) => match decide(subject, &Observed::Nothing, policy, now) {
+        Err(error) => match request.decide(&M::nothing_seen(), context, now) {
             step @ Step::Record(_) => step,
             Step::Act(_) | Step::Wait { .. } | Step::Rest => {
                 return fail(context, request, "look at the world", &error).await;
@@ -270,19 +290,18 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
     match step {
         Step::Record(fact) => record::record(context, request, fact).await.map(Turn::from),
         Step::Act(effect) => {
-            let name = effect.name();
+            let name = M::name_of(&effect);
             tracing::info!(effect = name, "acting");
             // I/O: the one place where the world is changed.
-            match act::act(context, &request, effect).await {
+            match request.act(context, effect).await {
                 Ok(Some(fact)) => record::record(context, request, fact).await.map(Turn::from),
                 Ok(None) => again(context, request).await,
                 Err(error) => fail(context, request, name, &error).await,
             }
         }
         Step::Wait { until, why } => {
-            let said = current.waiting.as_ref().map(|note| &note.message);
-            if said != why.as_ref() {
-                return record::record(context, request, Fact::Waiting(why))
+            if request.waiting() != why.as_deref() {
+                return record::record(context, request, M::waits(why))
                     .await
                     .map(Turn::from);
             }
@@ -293,61 +312,15 @@ async fn turn(context: &Context, request: RestoreRequest) -> Result<Turn, Interr
     }
 }
 
-/// How long what was seen of people's rights holds while nothing hangs on it.
-const RIGHTS_HOLD: Duration = Duration::from_secs(30);
-
-/// The people with the rights that they have now: the requester's where it is
-/// checked, and the reviewers' where an approval counts; just before the first
-/// delete they are asked for anew (S3).
-async fn rights(
-    context: &Context,
-    request: &RestoreRequest,
-    phase: Phase,
-) -> anyhow::Result<People> {
-    let people = &context.config.policy.people;
-    let within = match phase {
-        Phase::Checking | Phase::AwaitingApproval | Phase::Resuming => RIGHTS_HOLD,
-        Phase::Clearing if !status(request).clearing_began() => Duration::ZERO,
-        _ => return Ok(people.clone()),
-    };
-    let about = request
-        .spec
-        .votes
-        .iter()
-        .map(|vote| &vote.by)
-        .chain([&request.spec.requester])
-        .collect();
-    match context.rights.known(people, about, within).await {
-        // Self-heal has to come back whether the chat is there or not; only what
-        // these people said in it does not count until it can be asked.
-        Err(error) if phase == Phase::Resuming => {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "people's rights cannot be asked for"
-            );
-            let mut without = people.clone();
-            for entry in &mut without.0 {
-                let said = request.spec.votes.iter().any(|vote| {
-                    let account = (vote.by.chat.clone(), vote.by.id.clone());
-                    entry.accounts.contains(&account)
-                });
-                entry.reviewer &= !said;
-            }
-            Ok(without)
-        }
-        known => known,
-    }
-}
-
-impl From<RestoreRequest> for Turn {
-    fn from(request: RestoreRequest) -> Self {
+impl<M> From<M> for Turn<M> {
+    fn from(request: M) -> Self {
         Self::Go(Box::new(request))
     }
 }
 
 /// After an effect that leaves no fact: look again, at what is written now.
-async fn again(context: &Context, request: RestoreRequest) -> Result<Turn, Interrupted> {
-    Ok(match context.requests.get_opt(&request.name_any()).await? {
+async fn again<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Interrupted> {
+    Ok(match M::api(context).get_opt(&request.name_any()).await? {
         Some(request) => Turn::from(request),
         None => Turn::Rest(Action::await_change()),
     })
@@ -355,30 +328,23 @@ async fn again(context: &Context, request: RestoreRequest) -> Result<Turn, Inter
 
 /// Writes down that something failed, once per kind of failure, and waits
 /// before it is tried again.
-async fn fail(
+async fn fail<M: Machine>(
     context: &Context,
-    request: RestoreRequest,
+    request: M,
     effect: &str,
     error: &anyhow::Error,
-) -> Result<Turn, Interrupted> {
+) -> Result<Turn<M>, Interrupted> {
     let message = format!("{error:#}");
     tracing::warn!(effect, error = message, "failed; it will be tried again");
-    let request = record::record(
-        context,
-        request,
-        Fact::Failed {
-            effect: effect.to_owned(),
-            message,
-        },
-    )
-    .await?;
+    let fact = M::failed(effect.to_owned(), message);
+    let request = record::record(context, request, fact).await?;
     let pause = backing_off(&request, Timestamp::now()).unwrap_or_default();
     Ok(Turn::Rest(Action::requeue(pause)))
 }
 
 /// How long it still is until what failed last is tried again.
-fn backing_off(request: &RestoreRequest, now: Timestamp) -> Option<Duration> {
-    let last = request.status.as_ref()?.last_error.as_ref()?;
+fn backing_off<M: Machine>(request: &M, now: Timestamp) -> Option<Duration> {
+    let last = request.last_error()?;
     let pause = Duration::from_millis(100)
         .saturating_mul(1 << last.attempts.min(10))
         .min(LONGEST_BACKOFF);

@@ -136,7 +136,7 @@ async fn parent_of(
 }
 
 /// The Application that tracks an object, by its tracking id.
-fn tracker(object: &DynamicObject) -> Option<String> {
+pub(super) fn tracker(object: &DynamicObject) -> Option<String> {
     object
         .annotations()
         .get(TRACKING_ID)
@@ -158,7 +158,7 @@ fn revisions(data: &Value, base: &str) -> Vec<String> {
     }
 }
 
-fn view(object: &DynamicObject) -> Application {
+pub(super) fn view(object: &DynamicObject) -> Application {
     let data = &object.data;
     let automated = data
         .pointer("/spec/syncPolicy/automated")

@@ -8,6 +8,8 @@ pub mod argocd;
 pub mod clear;
 pub mod cluster;
 pub mod github;
+pub mod notes;
+pub mod schedules;
 pub mod velero;
 
 use std::time::Duration;

@@ -57,15 +57,43 @@ pub struct CronError {
 }
 
 impl Cron {
-    /// Reads a schedule. Space around and between the fields does not matter.
+    /// Reads a schedule from a person. Space around and between the fields does not matter.
     ///
     /// # Errors
-    /// What Velero would refuse; and, which it would not, what can never run.
+    /// What Velero would refuse; and, which it would not, what can never run and what is shorter than a second.
     pub fn parse(text: &str) -> Result<Self, CronError> {
+        let refuse = |why| CronError {
+            text: text.chars().take(80).collect(),
+            why,
+        };
+        let cron = Self::read(text).map_err(refuse)?;
+        match cron.times {
+            Times::Fields(fields) if fields.never() => Err(refuse(
+                "it would never run: no such day is in these months".into(),
+            )),
+            Times::Every { .. } if cron.rounded_up() => {
+                Err(refuse("it must be at least a second".into()))
+            }
+            Times::Fields(_) | Times::Every { .. } => Ok(cron),
+        }
+    }
+
+    /// Reads a schedule as Velero does, what can never run included.
+    ///
+    /// # Errors
+    /// What Velero would refuse; and characters that are not printable ASCII, which it would take for spaces.
+    pub fn parse_written(text: &str) -> Result<Self, CronError> {
         Self::read(text).map_err(|why| CronError {
             text: text.chars().take(80).collect(),
             why,
         })
+    }
+
+    /// Was a shorter `@every` made a second?
+    fn rounded_up(&self) -> bool {
+        let written = self.text.rsplit(' ').next().unwrap_or_default();
+        self.times == Times::Every { seconds: 1 }
+            && duration::nanoseconds(written, false).is_ok_and(|written| written < 1_000_000_000)
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -130,11 +158,11 @@ fn every(words: &[&str]) -> Result<Times, String> {
     };
     let nanoseconds = duration::nanoseconds(duration, false)
         .map_err(|why| format!("`{duration}` is no duration: {why}, as in `@every 6h`"))?;
-    // The parser rounds down to whole seconds.
-    match u64::try_from(nanoseconds / 1_000_000_000) {
-        Ok(seconds) if seconds > 0 => Ok(Times::Every { seconds }),
-        _ => Err("it must be at least a second".into()),
-    }
+    // The parser rounds down to whole seconds, and what is shorter than one, or negative, up to one.
+    let seconds = u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(0);
+    Ok(Times::Every {
+        seconds: seconds.max(1),
+    })
 }
 
 fn described(descriptor: &str) -> Result<Times, String> {
@@ -207,7 +235,7 @@ fn fields(texts: [&str; 5]) -> Result<Times, String> {
         *set = field(text, bounds).map_err(|why| format!("{} `{text}`: {why}", bounds.name))?;
     }
     let [minute, hour, day_of_month, month, day_of_week] = sets;
-    let fields = Fields {
+    Ok(Times::Fields(Fields {
         minute: minute.0,
         hour: hour.0,
         day_of_month: day_of_month.0,
@@ -215,15 +243,11 @@ fn fields(texts: [&str; 5]) -> Result<Times, String> {
         day_of_week: day_of_week.0,
         any_day_of_month: day_of_month.1,
         any_day_of_week: day_of_week.1,
-    };
-    if fields.never() {
-        return Err("it would never run: no such day is in these months".into());
-    }
-    Ok(Times::Fields(fields))
+    }))
 }
 
 impl Fields {
-    /// Is there no day at all that the fields allow?
+    /// Is there no moment at all that the fields allow?
     fn never(&self) -> bool {
         let by_week_alone = !self.any_day_of_week && !self.any_day_of_month;
         let longest = |month: u32| match month {
@@ -231,10 +255,14 @@ impl Fields {
             4 | 6 | 9 | 11 => 30,
             _ => 31,
         };
-        !by_week_alone
-            && !(1..=12)
+        let no_time = [self.minute, self.hour, self.month].contains(&0);
+        let no_day = match (by_week_alone, self.day_of_week) {
+            (true, 0) | (false, _) => !(1..=12)
                 .filter(|month| self.month >> month & 1 == 1)
-                .any(|month| self.day_of_month.trailing_zeros() <= longest(month))
+                .any(|month| self.day_of_month.trailing_zeros() <= longest(month)),
+            (true, _) => false,
+        };
+        no_time || no_day || !by_week_alone && self.day_of_week == 0
     }
 }
 
@@ -248,9 +276,6 @@ fn field(text: &str, bounds: &Bounds) -> Result<(u64, bool), String> {
         set |= more;
         star |= is_star;
     }
-    if set == 0 {
-        return Err("the list is empty".into());
-    }
     Ok((set, star))
 }
 
@@ -261,7 +286,8 @@ fn range(text: &str, bounds: &Bounds) -> Result<(u64, bool), String> {
         None => (text, None),
     };
     let (low, high, mut star) = match span.split_once('-') {
-        None if matches!(span, "*" | "?") => (bounds.low, bounds.high, true),
+        // As there, what follows a star and a hyphen is not looked at.
+        _ if matches!(span.split('-').next(), Some("*" | "?")) => (bounds.low, bounds.high, true),
         None => {
             let low = named(span, bounds)?;
             // `N/step` means from N to the end.
@@ -304,13 +330,16 @@ fn named(text: &str, bounds: &Bounds) -> Result<u32, String> {
     }
 }
 
-/// A number as Go's `Atoi` takes it, without a minus.
+/// A number as Go's `Atoi` takes it, without a minus. What no field could hold is made the largest number.
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("`{text}` is no number"));
     }
-    digits.parse().map_err(|_| format!("`{text}` is too large"))
+    match digits.parse::<i64>() {
+        Ok(number) => Ok(u32::try_from(number).unwrap_or(u32::MAX)),
+        Err(_) => Err(format!("`{text}` is too large")),
+    }
 }
 
 #[cfg(test)]
@@ -428,7 +457,6 @@ mod tests {
             "0 1 * * {{ x }}",
             "0 1 * * \u{660}",
             "0 1 * * 99999999999999999999",
-            "*-5 * * * *",
             "1_0 * * * *",
             "0 TZ=UTC 1 * *",
             "@daily @daily",

@@ -10,7 +10,7 @@ use super::resource::{Condition, RestoreStatus};
 pub fn publish(status: &mut RestoreStatus, generation: Option<i64>, now: Timestamp) {
     let phase = phase(status);
     let progressing = !phase.is_over() && phase != Phase::Stuck;
-    let mut wanted = vec![
+    let wanted = vec![
         (
             "Progressing",
             flag(progressing),
@@ -66,11 +66,21 @@ pub fn publish(status: &mut RestoreStatus, generation: Option<i64>, now: Timesta
         ),
     ];
     status.observed_generation = generation;
-    status.conditions = wanted
-        .drain(..)
+    status.conditions = renewed(&status.conditions, wanted, generation, now);
+}
+
+/// Conditions made anew from (type, status, reason, message); one that says the
+/// same as in `old` keeps its transition time.
+pub fn renewed(
+    old: &[Condition],
+    wanted: Vec<(&str, &str, String, String)>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    wanted
+        .into_iter()
         .map(|(type_, state, reason, message)| {
-            let last_transition_time = status
-                .conditions
+            let last_transition_time = old
                 .iter()
                 .find(|old| old.type_ == type_ && old.status == state && old.reason == reason)
                 .map_or(now, |old| old.last_transition_time);
@@ -83,23 +93,22 @@ pub fn publish(status: &mut RestoreStatus, generation: Option<i64>, now: Timesta
                 observed_generation: generation,
             }
         })
-        .collect();
+        .collect()
 }
 
 /// When a request ended, by its condition `Succeeded`; `None` while it has not.
-pub fn ended_at(status: &RestoreStatus) -> Option<Timestamp> {
-    status
-        .conditions
+pub fn ended_at(conditions: &[Condition]) -> Option<Timestamp> {
+    conditions
         .iter()
         .find(|condition| condition.type_ == "Succeeded" && condition.status != "Unknown")
         .map(|condition| condition.last_transition_time)
 }
 
-fn flag(on: bool) -> &'static str {
+pub(crate) fn flag(on: bool) -> &'static str {
     if on { "True" } else { "False" }
 }
 
-fn reason(on: bool, yes: &str, no: &str) -> String {
+pub(crate) fn reason(on: bool, yes: &str, no: &str) -> String {
     if on { yes } else { no }.to_owned()
 }
 

@@ -17,7 +17,7 @@ pub mod preflight;
 pub mod resource;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decide::{Effect, Policy, Step, Subject, decide};
 pub use facts::{Fact, LookFor, Which, apply};

@@ -129,7 +129,14 @@ impl Small {
                 covers_resume: true,
             };
             let stop = CancellationToken::new();
-            publish::run(client, "refloat".to_owned(), Arc::new(chat), context, stop).await;
+            publish::run::<RestoreRequest, _>(
+                client,
+                "refloat".to_owned(),
+                Arc::new(chat),
+                context,
+                stop,
+            )
+            .await;
         });
         Ok(Process(Some(runtime)))
     }

@@ -81,6 +81,17 @@ async fn a_denial_closes_the_pull_request_and_says_why() -> anyhow::Result<()> {
         "{:?}",
         pull.comments
     );
+    // Nobody can open it again and merge what nobody follows any more.
+    let github = &stage.world.harbour.github;
+    let branch = github
+        .resolve("platform", "infra-ocp4-tenants", &pull.head)
+        .await?;
+    assert_eq!(branch, None, "the branch is still there");
+    let number = pull.number;
+    let reopened = github
+        .reopen_as("platform", "infra-ocp4-tenants", number, "grace-platform")
+        .await;
+    assert!(reopened.is_err(), "it was opened again");
     stage.ends(Phase::Denied).await
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use harbour::gate::{Call, Fate, Service};
+use harbour::gate::{Call, Fate, Gate, RuleId, Service};
 use harbour::{REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, Setup};
 use hyper::Method;
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// When, in the course of a request, Refloat dies.
 #[derive(Clone, Copy, Debug)]
-enum Death {
+pub enum Death {
     Before,
     /// The request is carried out, and the answer is lost.
     After,
@@ -22,13 +22,38 @@ enum Death {
 
 /// Cuts Refloat off at its `at`th write.
 #[derive(Default)]
-struct Executioner {
+pub struct Executioner {
     /// How many writes were seen since the last birth of the request.
     writes: AtomicUsize,
     /// A dead process sends nothing.
-    dead: AtomicBool,
-    struck: AtomicBool,
-    strike: Notify,
+    pub dead: AtomicBool,
+    pub struck: AtomicBool,
+    pub strike: Notify,
+}
+
+impl Executioner {
+    /// Waits at the gate for the `at`th write of Refloat; gives the rule to take away.
+    pub fn wait_for(self: &Arc<Self>, gate: &Gate, at: usize, death: Death) -> RuleId {
+        let executioner = Arc::clone(self);
+        gate.add(move |call| {
+            if !is_refloats(call) {
+                return Fate::Pass;
+            }
+            if executioner.dead.load(Ordering::SeqCst) {
+                return Fate::CutBefore;
+            }
+            if !call.writes() || executioner.writes.fetch_add(1, Ordering::SeqCst) != at {
+                return Fate::Pass;
+            }
+            executioner.dead.store(true, Ordering::SeqCst);
+            executioner.struck.store(true, Ordering::SeqCst);
+            executioner.strike.notify_one();
+            match death {
+                Death::Before => Fate::CutBefore,
+                Death::After => Fate::CutAfter,
+            }
+        })
+    }
 }
 
 fn is_refloats(call: &Call) -> bool {
@@ -54,27 +79,7 @@ async fn killed_at_every_write(death: Death) -> anyhow::Result<()> {
     let mut at = 0;
     loop {
         let executioner = Arc::new(Executioner::default());
-        let rule = {
-            let executioner = Arc::clone(&executioner);
-            world.harbour.gate.add(move |call| {
-                if !is_refloats(call) {
-                    return Fate::Pass;
-                }
-                if executioner.dead.load(Ordering::SeqCst) {
-                    return Fate::CutBefore;
-                }
-                if !call.writes() || executioner.writes.fetch_add(1, Ordering::SeqCst) != at {
-                    return Fate::Pass;
-                }
-                executioner.dead.store(true, Ordering::SeqCst);
-                executioner.struck.store(true, Ordering::SeqCst);
-                executioner.strike.notify_one();
-                match death {
-                    Death::Before => Fate::CutBefore,
-                    Death::After => Fate::CutAfter,
-                }
-            })
-        };
+        let rule = executioner.wait_for(&world.harbour.gate, at, death);
         let label = format!("killed {death:?} write {at}");
         one_restore(&mut world, &config, &executioner)
             .await

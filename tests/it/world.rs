@@ -13,6 +13,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{CustomResourceExt as _, ResourceExt};
 use refloat::request::{Phase, RestoreRequest, names, phase};
+use refloat::schedule::ScheduleRequest;
 
 use crate::refloat::{Refloat, external, until};
 
@@ -23,6 +24,20 @@ pub struct World {
     /// On somebody else's API server, one world at a time: its controllers look
     /// at everything that is there.
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// A test that fails must not leave anything on an API server that others use.
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.alone.is_some() {
+            let cleaned = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(self.harbour.clean_up())
+            });
+            if let Err(error) = cleaned {
+                eprintln!("the namespaces of this test are left behind: {error:#}");
+            }
+        }
+    }
 }
 
 impl World {
@@ -42,20 +57,26 @@ impl World {
         let suffix = setup.suffix.clone();
         let harbour = Harbour::start(setup).await?;
         let definitions: Api<CustomResourceDefinition> = Api::all(harbour.client.0.clone());
-        let definition = RestoreRequest::crd();
-        definitions
-            .patch(
-                RestoreRequest::crd_name(),
-                &PatchParams::apply("harbour").force(),
-                &Patch::Apply(&definition),
-            )
-            .await?;
+        for definition in [RestoreRequest::crd(), ScheduleRequest::crd()] {
+            definitions
+                .patch(
+                    &definition.name_any(),
+                    &PatchParams::apply("harbour").force(),
+                    &Patch::Apply(&definition),
+                )
+                .await?;
+        }
         let world = Self {
             harbour,
             suffix,
             alone,
         };
-        until(|| async { Ok(world.requests().list(&ListParams::default()).await.is_ok()) }).await?;
+        until(|| async {
+            let all = ListParams::default();
+            Ok(world.requests().list(&all).await.is_ok()
+                && world.schedule_requests().list(&all).await.is_ok())
+        })
+        .await?;
         Ok(world)
     }
 
@@ -90,14 +111,23 @@ impl World {
     }
 
     /// Ends the world, and takes it off an API server that is not its own.
-    pub async fn end(self) -> anyhow::Result<()> {
-        if self.alone.is_some() {
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        // Held until all is gone: the next world may be waiting for it.
+        let alone = self.alone.take();
+        if alone.is_some() {
             self.harbour.clean_up().await?;
         }
         Ok(())
     }
 
     pub fn requests(&self) -> Api<RestoreRequest> {
+        Api::namespaced(
+            self.harbour.client.0.clone(),
+            &self.harbour.namespaces.refloat,
+        )
+    }
+
+    pub fn schedule_requests(&self) -> Api<ScheduleRequest> {
         Api::namespaced(
             self.harbour.client.0.clone(),
             &self.harbour.namespaces.refloat,
@@ -206,7 +236,7 @@ impl World {
         Ok(())
     }
 
-    fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+    pub fn velero(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
         let kind = kube::core::ApiResource {
             group: "velero.io".to_owned(),
             version: "v1".to_owned(),

@@ -52,6 +52,7 @@ fn messages_say_what_is_wrong_and_what_to_do() {
         .map(|line| format!("{line}\n    {}", parse(line).expect_err(line)))
         .collect();
     insta::assert_snapshot!(table.join("\n"), @r#"
+
         There is no command in that. `/refloat help` lists the commands.
     @refloat
         There is no command in that. `/refloat help` lists the commands.
@@ -60,13 +61,13 @@ fn messages_say_what_is_wrong_and_what_to_do() {
     restor request
         There is no command `restor`: did you mean `restore`? `/refloat help` lists the commands.
     status
-        There is no command `status`: did you mean `restore status`? `/refloat help` lists the commands.
+        There is no command `status`. `/refloat help` lists the commands.
     tenant:poseidon1
         There is no command `tenant:poseidon1`. `/refloat help` lists the commands.
     restore
         `/restore` needs a second word: `request`, `status`, `withdraw`, `retry`, `resume`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     schedule
-        `/schedule` needs a second word: `add`, `change`, `remove`, `list`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
+        `/schedule` needs a second word: `add`, `change`, `remove`, `status`, `withdraw`, `retry`, `leave`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
     restore tenant:poseidon1
         `/restore` needs a second word: `request`, `status`, `withdraw`, `retry`, `resume`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     restore reqest tenant:poseidon1
@@ -126,7 +127,7 @@ fn messages_say_what_is_wrong_and_what_to_do() {
     schedule change tenant:p name:n
         `/schedule change` needs something to change: `new_name`, `when` or `keep`. For example `keep:14d`.
     schedule add tenant:p name:n when:daily keep:7
-        `keep` cannot be `7`: a unit is missing. A time to keep is written like `7d`, `4w` or `168h` (d, w, h, m and s).
+        `keep` cannot be `7`: a unit is missing. A time to keep is written like `7d`, `4w`, `6 months` or `168h`.
     backups list p page:0
         `page` cannot be `0`: it is no page. A page is a whole number from 1, for example `2`.
     refloat pause onn

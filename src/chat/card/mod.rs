@@ -107,7 +107,7 @@ pub(super) fn card(view: &View<'_>) -> Card {
             list(&codes(&view.spec.namespaces)),
             code(view.name)
         ),
-        phase: view.phase,
+        stage: view.phase.into(),
         state: state(view),
         fields,
         bars: bars(view),

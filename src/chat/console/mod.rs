@@ -6,7 +6,7 @@
 
 mod screen;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
 use super::{Answer, Chat, Incoming, Thread};
+use crate::notify::Post;
 use crate::request::Person;
 
 /// How a console behaves.
@@ -56,6 +57,8 @@ struct Output<W> {
     view: View,
     /// The keys of the messages that were shown, by request.
     shown: HashMap<String, Vec<String>>,
+    /// The ids of the posts that were shown.
+    posted: HashSet<String>,
 }
 
 enum View {
@@ -99,6 +102,7 @@ where
                 writer: output,
                 view,
                 shown: HashMap::new(),
+                posted: HashSet::new(),
             }),
             options,
         }
@@ -169,6 +173,22 @@ where
             View::Terminal(terminal) => terminal.above(&screen::reply(&to.from.name, text)),
         };
         output.write(&drawn).await
+    }
+
+    /// A channel is the name before each of its lines.
+    async fn post(&self, post: &Post) -> anyhow::Result<()> {
+        let mut output = self.output.lock().await;
+        if output.posted.contains(&post.id) {
+            return Ok(());
+        }
+        let block = screen::block(&format!("[#{}]", post.channel), &post.text);
+        let drawn = match &mut output.view {
+            View::Pipe(_) => block,
+            View::Terminal(terminal) => terminal.above(&block),
+        };
+        output.write(&drawn).await?;
+        output.posted.insert(post.id.clone());
+        Ok(())
     }
 
     async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {

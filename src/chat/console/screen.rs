@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use console::style;
 
 use crate::chat::words::put;
-use crate::chat::{Bar, Card, Thread};
-use crate::request::Phase;
+use crate::chat::{Bar, Card, Stage, Thread, Tone};
 
 /// Messages with the clock time at which each happened.
 type Lines<'a> = [(String, &'a str)];
@@ -63,7 +62,7 @@ pub(super) struct Pipe {
 
 #[derive(Clone, PartialEq)]
 struct Told {
-    phase: Phase,
+    stage: Stage,
     tenths: Vec<(&'static str, i64)>,
     waiting: Option<String>,
 }
@@ -71,7 +70,7 @@ struct Told {
 impl Told {
     fn of(card: &Card) -> Self {
         Self {
-            phase: card.phase,
+            stage: card.stage,
             tenths: card
                 .bars
                 .iter()
@@ -98,14 +97,14 @@ impl Pipe {
         if before.as_ref() == Some(&told) {
             return text;
         }
-        let changed_phase = before
+        let changed_stage = before
             .as_ref()
-            .is_none_or(|before| before.phase != told.phase);
-        if changed_phase && is_for_people(card.phase) {
+            .is_none_or(|before| before.stage != told.stage);
+        if changed_stage && card.stage.is_for_people() {
             text.push_str(&whole(name, card));
             return text;
         }
-        if changed_phase {
+        if changed_stage {
             text.push_str(&block(&format!("[{name}] =="), &card.state));
         }
         if let Some(waiting) = &told.waiting
@@ -127,18 +126,13 @@ impl Pipe {
     }
 }
 
-/// Phases in which somebody has to read the card, or will look back at it.
-fn is_for_people(phase: Phase) -> bool {
-    phase.is_over() || matches!(phase, Phase::AwaitingApproval | Phase::Stuck)
-}
-
 fn bar_line(bar: &Bar) -> String {
     format!("{:<13} [{}] {}", bar.name, bar.drawn(20), bar.in_words())
 }
 
 /// The whole card between two lines.
 fn whole(name: &str, card: &Card) -> String {
-    let mut text = format!("---- {name}: {} ----\n", card.phase.in_words());
+    let mut text = format!("---- {name}: {} ----\n", card.stage.words);
     for line in unmarked(&card.text()).lines() {
         text.push_str("| ");
         text.push_str(line);
@@ -232,7 +226,7 @@ impl Terminal {
         if let Some(((_, last), others)) = self.cards.split_last() {
             for (name, card) in others.iter().take(room / 2) {
                 let bar = card.bars.last().map(Bar::in_words).unwrap_or_default();
-                lines.push(self.shortened(&format!("{name}: {} {bar}", card.phase.in_words())));
+                lines.push(self.shortened(&format!("{name}: {} {bar}", card.stage.words)));
             }
             let left = room - lines.len();
             lines.extend(self.card(last, left));
@@ -251,10 +245,10 @@ impl Terminal {
             let line = self.shortened(line);
             lines.push(match at {
                 0 => style(line).bold().force_styling(true).to_string(),
-                1 if card.phase == Phase::Stuck => {
+                1 if card.stage.tone == Tone::Stuck => {
                     style(line).red().force_styling(true).to_string()
                 }
-                1 if card.phase == Phase::Done => {
+                1 if card.stage.tone == Tone::Done => {
                     style(line).green().force_styling(true).to_string()
                 }
                 1 => style(line).yellow().force_styling(true).to_string(),

@@ -6,7 +6,7 @@ use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use refloat_commands::RequestName;
 
-use super::{Desk, Failure, is_requester, known, refused, request_name};
+use super::{Desk, Failure, is_requester, known, refused, request_name, schedule};
 use crate::chat::Incoming;
 use crate::chat::harmless::code;
 use crate::chat::render::render;
@@ -15,6 +15,7 @@ use crate::request::people::People;
 use crate::request::phase;
 use crate::request::preflight::list;
 use crate::request::resource::{Person, RestoreRequest};
+use crate::schedule::ScheduleRequest;
 
 /// How many requests a reply lists at most.
 const LISTED: usize = 15;
@@ -91,6 +92,9 @@ impl Desk {
             .map(RequestName::as_str)
             .or(incoming.thread.as_deref());
         if let Some(name) = name {
+            if let Some(request) = self.schedule_requests().get_opt(name).await? {
+                return self.schedule_status(person, &request);
+            }
             let request = self.get(name).await?;
             may_see(person, &request, &self.people).map_err(Failure::Refused)?;
             return Ok(render(&request, &self.context).card.text());
@@ -102,14 +106,28 @@ impl Desk {
             .into_iter()
             .filter(|request| is_active(request) && may_see(person, request, &self.people).is_ok())
             .collect();
-        Ok(overview(&active, person, &self.people))
+        let schedules: Vec<ScheduleRequest> = self
+            .all_schedule_requests()
+            .await?
+            .into_iter()
+            .filter(|request| {
+                schedule::is_active(request)
+                    && schedule::may_see(person, request, &self.people).is_ok()
+            })
+            .collect();
+        Ok(overview(&active, &schedules, person, &self.people))
     }
 }
 
 /// The active requests that somebody may see, in a list.
-fn overview(active: &[RestoreRequest], person: &Person, people: &People) -> String {
-    if active.is_empty() {
-        return "No restore is under way that is yours or of your tenants.".to_owned();
+fn overview(
+    active: &[RestoreRequest],
+    schedules: &[ScheduleRequest],
+    person: &Person,
+    people: &People,
+) -> String {
+    if active.is_empty() && schedules.is_empty() {
+        return "Nothing is under way that is yours or of your tenants.".to_owned();
     }
     let mut text = "Under way:".to_owned();
     for request in active.iter().take(LISTED) {
@@ -129,11 +147,15 @@ fn overview(active: &[RestoreRequest], person: &Person, people: &People) -> Stri
             ),
         );
     }
-    if active.len() > LISTED {
+    for request in schedules.iter().take(LISTED) {
         put(
             &mut text,
-            format_args!("\n- and {} more", active.len() - LISTED),
+            format_args!("\n- {}", schedule::in_a_line(request, person, people)),
         );
+    }
+    let more = active.len().saturating_sub(LISTED) + schedules.len().saturating_sub(LISTED);
+    if more > 0 {
+        put(&mut text, format_args!("\n- and {more} more"));
     }
     text.push_str("\n`restore status <name>` says more about one of them.");
     text
@@ -200,7 +222,7 @@ mod tests {
                 "{who}"
             );
         }
-        insta::assert_snapshot!(overview(&[request], &person("anna"), &people()), @r#"
+        insta::assert_snapshot!(overview(&[request], &[], &person("anna"), &people()), @r#"
 Under way:
 - `poseidon1-7k2p9` (yours): `poseidon1-dev, poseidon1-test` is restoring
 `restore status <name>` says more about one of them.

@@ -10,6 +10,7 @@ mod choose;
 mod complete;
 mod find;
 mod request;
+mod schedule;
 mod take_back;
 mod vote;
 mod withdraw;
@@ -17,6 +18,7 @@ mod write;
 
 pub use choose::{Chosen, choose};
 pub use request::{admit, name};
+pub use schedule::{Asked, admit as admit_schedule};
 pub use vote::{Cast, vote};
 pub use withdraw::{Withdrawn, withdraw};
 
@@ -39,6 +41,7 @@ use super::{Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
+use crate::schedule_times::VeleroVersion;
 
 /// Reads the order of a tenant; `None` if there is none.
 pub type OrderLookup =
@@ -58,6 +61,8 @@ pub struct Desk {
     pub people: Arc<People>,
     pub rights: Arc<dyn Rights>,
     pub lookup: OrderLookup,
+    /// The version of Velero's server, if it is configured.
+    pub velero_version: Option<VeleroVersion>,
     pub context: RenderContext,
     /// What completion offers from.
     pub offered: Offered,
@@ -243,6 +248,7 @@ impl Desk {
         }
         match command {
             Command::Restore(restore) => self.restore(incoming, restore).await,
+            Command::Schedule(schedule) => self.schedule(incoming, schedule).await,
             Command::Approve { request, digest } => {
                 let digest = digest.as_ref().map(refloat_commands::Digest::as_str);
                 self.vote(incoming, request, Verdict::Approve, digest, None)
@@ -265,9 +271,9 @@ impl Desk {
             }
             Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
             // None of these is available; the grammar has said so above.
-            Command::Refloat(Refloat::Pause { .. })
-            | Command::Schedule(_)
-            | Command::Backups(_) => refused("That is not available yet."),
+            Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
+                refused("That is not available yet.")
+            }
         }
     }
 

@@ -24,7 +24,10 @@ impl Desk {
 
     async fn take_back(&self, incoming: &Incoming) -> Result<String, Failure> {
         let name = incoming.thread.clone().unwrap_or_default();
-        let request = self.get(&name).await?;
+        let Some(request) = self.requests().get_opt(&name).await? else {
+            // What a change of schedules was approved by is decided at once.
+            return Ok(String::new());
+        };
         let person = &incoming.from;
         self.amend(request, |request| take_back(request, person, &self.people))
             .await

@@ -6,6 +6,7 @@ use refloat_commands::RequestName;
 use refloat_commands::restore::Request;
 
 use super::find::is_active;
+use super::schedule;
 use super::vote::{digest_of, waits};
 use super::{
     Cast, Chosen, Desk, Failure, Withdrawn, admit, choose, is_requester, known, name, refused,
@@ -17,10 +18,10 @@ use crate::request::preflight::OrderView;
 use crate::request::resource::{Action, RestoreRequest, RestoreRequestSpec, Verdict};
 
 /// The id of the message that a request was made by.
-const MESSAGE_ANNOTATION: &str = "refloat.dev/message";
+pub(super) const MESSAGE_ANNOTATION: &str = "refloat.dev/message";
 
 /// How often a write is tried when somebody else was faster.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// What a decision makes of a request.
 pub(super) enum Change {
@@ -151,6 +152,22 @@ impl Desk {
         reason: Option<String>,
     ) -> Result<String, Failure> {
         let person = &incoming.from;
+        let meant = self
+            .schedule_meant(
+                incoming,
+                named.as_ref(),
+                |request| {
+                    schedule::waits(request)
+                        && !schedule::is_requester(person, request, &self.people)
+                },
+                |request| waits(request) && !is_requester(person, request, &self.people),
+            )
+            .await?;
+        if let Some(request) = meant {
+            return self
+                .vote_on_schedule(person, request, verdict, said, reason)
+                .await;
+        }
         let request = self
             .find(
                 incoming,
@@ -207,6 +224,20 @@ impl Desk {
         named: Option<RequestName>,
     ) -> Result<String, Failure> {
         let person = &incoming.from;
+        let meant = self
+            .schedule_meant(
+                incoming,
+                named.as_ref(),
+                |request| {
+                    schedule::is_active(request)
+                        && schedule::is_requester(person, request, &self.people)
+                },
+                |request| is_active(request) && is_requester(person, request, &self.people),
+            )
+            .await?;
+        if let Some(request) = meant {
+            return self.withdraw_schedule(person, request).await;
+        }
         let request = self
             .find(incoming, named, "of yours that is under way", |request| {
                 is_active(request) && is_requester(person, request, &self.people)
@@ -249,6 +280,12 @@ impl Desk {
                 .as_ref()
                 .is_some_and(|status| status.stuck.is_some())
         };
+        let meant = self
+            .schedule_meant(incoming, named.as_ref(), schedule::is_stuck, is_stuck)
+            .await?;
+        if let Some(request) = meant {
+            return self.choose_schedule(person, request, action).await;
+        }
         let request = self
             .find(incoming, named, "that is stuck", is_stuck)
             .await?;

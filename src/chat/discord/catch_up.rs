@@ -203,7 +203,7 @@ impl Inner {
                 message_id: MessageId::from(reacted.message),
                 reaction: &emoji,
             };
-            let mut call = Call::new(LightMethod::Get, route).query("limit", PAGE);
+            let mut call = Call::new(LightMethod::Get, route).query("limit", &PAGE);
             if let Some((last, _)) = all.last() {
                 call = call.query("after", last);
             }

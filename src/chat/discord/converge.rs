@@ -69,6 +69,13 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What was sent may not be known by its nonce any more.
+    fn is_old(&self) -> bool {
+        self.place
+            .as_ref()
+            .is_some_and(|place| Timestamp::now().duration_since(place.created) > NONCE_LIVES)
+    }
+
     /// Writes down what is known.
     pub(super) async fn remember(&mut self, memory: &super::memory::Memory) -> anyhow::Result<()> {
         if let Some(place) = &self.place {
@@ -228,13 +235,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn is_old(&self, state: &State) -> bool {
-        state
-            .place
-            .as_ref()
-            .is_some_and(|place| Timestamp::now().duration_since(place.created) > NONCE_LIVES)
-    }
-
     /// The thread, found or begun.
     async fn thread_id(&self, state: &mut State) -> anyhow::Result<Id> {
         if let Some(thread) = state.kept.thread {
@@ -242,7 +242,7 @@ impl Pass<'_> {
         }
         let channel = self.inner.config.channel;
         let content = show::starter(self.thread);
-        let found = if self.is_old(state) {
+        let found = if state.is_old() {
             let after = state.place.as_ref().map(|place| place.created);
             self.history(channel, after)
                 .await?
@@ -252,12 +252,11 @@ impl Pass<'_> {
         } else {
             None
         };
-        let starter = match found {
-            Some(starter) => starter,
-            None => {
-                let body = json!({ "content": content, "allowed_mentions": show::nobody() });
-                self.post(channel, body, "starter").await?
-            }
+        let starter = if let Some(starter) = found {
+            starter
+        } else {
+            let body = json!({ "content": content, "allowed_mentions": show::nobody() });
+            self.post(channel, body, "starter").await?
         };
         let route = Route::ChannelMessageThreads {
             channel_id: ChannelId::from(channel),
@@ -317,16 +316,15 @@ impl Pass<'_> {
             .find(state, thread, &title)
             .await?
             .filter(|found| Some(*found) != before);
-        let card = match found {
-            Some(card) => card,
-            None => {
-                // One that was deleted must not be found by its nonce.
-                let key = match before {
-                    Some(before) => format!("card-after-{before}"),
-                    None => "card".to_owned(),
-                };
-                self.post(thread, body.clone(), &key).await?
-            }
+        let card = if let Some(card) = found {
+            card
+        } else {
+            // One that was deleted must not be found by its nonce.
+            let key = match before {
+                Some(before) => format!("card-after-{before}"),
+                None => "card".to_owned(),
+            };
+            self.post(thread, body.clone(), &key).await?
         };
         *lock(&self.known.edited) = Some(Instant::now());
         state.kept.card = Some(card);
@@ -343,12 +341,11 @@ impl Pass<'_> {
     async fn say(&self, state: &mut State, thread: Id, message: &Message) -> anyhow::Result<()> {
         let reviewers = self.inner.config.reviewers_role;
         let content = show::content(message, reviewers);
-        let id = match self.find(state, thread, &content).await? {
-            Some(id) => id,
-            None => {
-                let body = show::message(self.thread, message, reviewers);
-                self.post(thread, body, &message.key).await?
-            }
+        let id = if let Some(id) = self.find(state, thread, &content).await? {
+            id
+        } else {
+            let body = show::message(self.thread, message, reviewers);
+            self.post(thread, body, &message.key).await?
         };
         state
             .kept
@@ -453,7 +450,7 @@ impl Pass<'_> {
     /// did not come to write it down.
     async fn find(&self, state: &mut State, thread: Id, says: &str) -> anyhow::Result<Option<Id>> {
         if state.found.is_none() {
-            state.found = Some(if self.is_old(state) {
+            state.found = Some(if state.is_old() {
                 self.history(thread, None).await?
             } else {
                 Vec::new()
@@ -485,7 +482,7 @@ impl Pass<'_> {
             let route = Route::ChannelMessages {
                 channel_id: ChannelId::from(channel),
             };
-            let mut call = Call::new(LightMethod::Get, route).query("limit", PAGE);
+            let mut call = Call::new(LightMethod::Get, route).query("limit", &PAGE);
             if let Some(before) = &before {
                 call = call.query("before", before);
             }

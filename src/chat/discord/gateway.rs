@@ -226,11 +226,11 @@ impl Inner {
             }
             Event::ThreadUpdate(updated) => self.changed(updated.thread.id.into()).await,
             Event::ThreadDelete(deleted) => self.changed(deleted.thread.id.into()).await,
-            Event::ChannelUpdate(updated) => {
-                if Id::from(updated.channel.id) == self.config.channel {
-                    for known in self.all_known() {
-                        known.wake().await;
-                    }
+            Event::ChannelUpdate(updated)
+                if Id::from(updated.channel.id) == self.config.channel =>
+            {
+                for known in self.all_known() {
+                    known.wake().await;
                 }
             }
             _ => {}

@@ -71,6 +71,11 @@ mod text {
 
     use crate::config::Id;
 
+    #[allow(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it so"
+    )]
     pub(super) fn serialize<S: Serializer>(id: &Option<Id>, to: S) -> Result<S::Ok, S::Error> {
         match id {
             Some(id) => to.collect_str(id),

@@ -29,6 +29,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use serenity::http::{LightMethod, Route};
+use serenity::model::id::ChannelId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,7 @@ use self::rest::{Call, Rest, RestError};
 use super::rights::Rights;
 use super::{Answer, Aside, Chat, Incoming, Thread};
 use crate::config::{self, Id};
+use crate::notify::Post;
 
 /// A server of Discord as a chat.
 #[derive(Clone)]
@@ -168,6 +170,24 @@ impl Chat for Discord {
 
     async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
         Inner::publish(&self.0, thread).await
+    }
+
+    async fn post(&self, post: &Post) -> anyhow::Result<()> {
+        let channel: Id = post
+            .channel
+            .parse()
+            .with_context(|| format!("{} is not a channel's id", post.channel))?;
+        let mut body = show::answer(&post.text);
+        body["nonce"] = serde_json::json!(show::nonce(&post.id, "post"));
+        body["enforce_nonce"] = serde_json::json!(true);
+        let route = Route::ChannelMessages {
+            channel_id: ChannelId::from(channel),
+        };
+        self.0
+            .rest
+            .send(Call::new(LightMethod::Post, route).body(body))
+            .await?;
+        Ok(())
     }
 
     async fn ready(&self, request: &str) {

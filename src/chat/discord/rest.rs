@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(super) fn query(mut self, name: &'static str, value: &impl ToString) -> Self {
         self.query.push((name, value.to_string()));
         self
     }
@@ -229,7 +229,7 @@ impl Rest {
     fn count_invalid(&self) {
         let mut invalid = self.invalid.lock().unwrap_or_else(PoisonError::into_inner);
         invalid.push_back(Instant::now());
-        if invalid.len() % 1000 == 0 {
+        if invalid.len().is_multiple_of(1000) {
             tracing::warn!(
                 count = invalid.len(),
                 "Discord has refused many requests in the last ten minutes"

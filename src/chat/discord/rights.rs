@@ -87,10 +87,10 @@ impl Inner {
     /// Whether anything hangs on the person's roles.
     fn hangs_on_roles(&self, people: &People, about: &Person) -> Option<Id> {
         let entry = people.by_account(about)?;
-        if about.chat != "discord" || !(entry.reviewer || !self.config.roles.is_empty()) {
-            return None;
-        }
-        about.id.parse().ok()
+        let hangs = entry.reviewer || !self.config.roles.is_empty();
+        (about.chat == "discord" && hangs)
+            .then(|| about.id.parse().ok())
+            .flatten()
     }
 }
 

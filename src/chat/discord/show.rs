@@ -5,9 +5,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::chat::harmless::{cut, plain};
 use crate::chat::words::put;
-use crate::chat::{Card, Message, Thread};
+use crate::chat::{Card, Message, Thread, Tone};
 use crate::config::Id;
-use crate::request::Phase;
 
 const CONTENT: usize = 2000;
 const TITLE: usize = 256;
@@ -63,7 +62,7 @@ pub(super) fn card(thread: &Thread) -> Value {
         "embeds": [{
             "title": title,
             "description": description,
-            "color": colour(card.phase),
+            "color": colour(card.stage.tone),
             "fields": fields,
         }],
         "allowed_mentions": nobody(),
@@ -100,22 +99,13 @@ fn lines(lines: &[String]) -> String {
     }
 }
 
-fn colour(phase: Phase) -> u32 {
-    match phase {
-        Phase::Done => 0x2e_a0_43,
-        Phase::Stuck => 0xd7_3a_49,
-        Phase::AwaitingApproval => 0xe3_b3_41,
-        Phase::Refused | Phase::Denied | Phase::Withdrawn | Phase::Expired | Phase::ResumedAsIs => {
-            0x8b_94_9e
-        }
-        Phase::Checking
-        | Phase::Pausing
-        | Phase::Settling
-        | Phase::Protecting
-        | Phase::Clearing
-        | Phase::Restoring
-        | Phase::Verifying
-        | Phase::Resuming => 0x1f_6f_eb,
+fn colour(tone: Tone) -> u32 {
+    match tone {
+        Tone::Done => 0x2e_a0_43,
+        Tone::Stuck => 0xd7_3a_49,
+        Tone::Asking => 0xe3_b3_41,
+        Tone::Ended => 0x8b_94_9e,
+        Tone::Working => 0x1f_6f_eb,
     }
 }
 
@@ -215,6 +205,7 @@ mod tests {
     use super::*;
     use crate::chat::render;
     use crate::chat::samples::{context, in_phase};
+    use crate::request::Phase;
 
     fn longest(value: &Value) -> usize {
         value.as_str().map_or(0, |text| text.chars().count())

@@ -22,6 +22,7 @@ fn messages(request: &RestoreRequest) -> String {
         at,
         text: words,
         ask,
+        digest: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };
@@ -683,6 +684,6 @@ fn nothing_that_others_wrote_does_anything_or_is_too_long() {
 #[test]
 fn a_request_without_a_status_is_being_checked() {
     let thread = render(&asked(), &context());
-    assert_eq!(thread.card.phase, Phase::Checking);
+    assert_eq!(thread.card.stage, Phase::Checking.into());
     assert_eq!(thread.messages.len(), 1);
 }

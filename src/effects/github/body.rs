@@ -2,11 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::order::SelfHealRecord;
 use crate::request::preflight::{count, list, local};
 use crate::request::{RestoreRequest, Which};
-
-const RECORD: &str = "<!-- refloat-record ";
 
 /// The title and the body of a pull request.
 pub fn describe(
@@ -101,22 +98,9 @@ pub fn describe(
     (title, body)
 }
 
-/// A body that also carries what stood in the order before.
-pub(super) fn with_record(body: &str, record: &SelfHealRecord) -> String {
-    // A record holds a boolean, fixed words and a word of YAML; none can end the comment.
-    let json = serde_json::to_string(record).unwrap_or_default();
-    format!("{body}\n{RECORD}{json} -->\n")
-}
-
-/// What [`with_record`] wrote.
-pub(super) fn recorded(body: &str) -> Option<SelfHealRecord> {
-    let rest = &body[body.rfind(RECORD)? + RECORD.len()..];
-    serde_json::from_str(rest.split(" -->").next()?).ok()
-}
-
 /// Text of people and clusters, made harmless for Markdown on GitHub: one line,
 /// no mention, no link, no comment.
-pub(super) fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         match c {
             '\n' | '\r' | '\t' => out.push(' '),

@@ -4,21 +4,28 @@
 //! field it does not know or does not find cannot stop a restore.
 
 mod body;
+mod branches;
 mod orders;
 mod pulls;
+mod restore;
+mod schedule_body;
+mod schedules;
+mod transport;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use octocrab::Octocrab;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::config::{Github as Settings, MergeMethod};
 
-pub use body::describe;
+pub use body::{describe, harmless};
 pub use orders::{Found, Orders};
-pub use pulls::Context;
+pub use pulls::{Closing, Editing, Merging, Proposal, Proposed};
+pub use restore::Context;
+pub use schedule_body::describe_schedule;
+pub use schedules::Ordered;
 
 /// A client of one repository of tenant orders.
 #[derive(Clone)]
@@ -79,15 +86,6 @@ impl Github {
         format!("/repos/{}/{}/{rest}", self.owner, self.repository)
     }
 
-    /// Reads; `None` for what is not there.
-    async fn read<T: DeserializeOwned>(&self, rest: &str) -> anyhow::Result<Option<T>> {
-        match self.client.get(self.route(rest), None::<&()>).await {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(explain(error, &format!("read {rest}"))),
-        }
-    }
-
     /// Where a branch stands; `None` if there is none.
     async fn head_of(&self, branch: &str) -> anyhow::Result<Option<String>> {
         Ok(self
@@ -104,50 +102,4 @@ impl Github {
         // The map is whole after every statement that touches it.
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The status that GitHub answered with, if it answered.
-fn status(error: &octocrab::Error) -> Option<u16> {
-    match error {
-        octocrab::Error::GitHub { source, .. } => Some(source.status_code.as_u16()),
-        _ => None,
-    }
-}
-
-/// An error in words that name the request and GitHub's reason, without the
-/// backtrace that octocrab's own text carries.
-fn explain(error: octocrab::Error, what: &str) -> anyhow::Error {
-    match error {
-        octocrab::Error::GitHub { source, .. } => {
-            let mut reasons = vec![source.message];
-            reasons.extend(
-                source
-                    .errors
-                    .unwrap_or_default()
-                    .iter()
-                    .filter_map(|detail| detail.get("message")?.as_str())
-                    .map(ToOwned::to_owned),
-            );
-            anyhow::anyhow!(
-                "GitHub answered {} to {what}: {}",
-                source.status_code.as_u16(),
-                reasons.join("; ")
-            )
-        }
-        other => anyhow::anyhow!("GitHub could not be reached to {what}: {}", chain(&other)),
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().to_owned();
-        if !line.is_empty() && words.last() != Some(&line) {
-            words.push(line);
-        }
-        next = error.source();
-    }
-    words.join(": ")
 }

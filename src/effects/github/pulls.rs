@@ -1,32 +1,86 @@
-//! The two pull requests of a restore: open, look, merge, close.
+//! Pull requests that change one order: open, look, build anew, merge, close.
+//!
+//! Whoever asks for a change hands in a [`Proposal`]; its branch's name is what
+//! it is found again by. What stood in the order before the change is read from
+//! Git, from the commit that the branch was made on: what people can write into a
+//! pull request proves nothing.
 
 use anyhow::Context as _;
-use base64::Engine as _;
+use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::orders::encode;
-use super::{Github, body, explain, status};
-use crate::order::{Edit, SelfHealRecord, self_heal_off, self_heal_restore};
-use crate::request::decide::MERGE_BLOCKED;
+use super::{Github, body};
+use crate::order::Edit;
+use crate::request::Opened;
 use crate::request::observed::{Pull, PullState, Review, ReviewState};
-use crate::request::{Fact, Opened, Which, names};
 
-/// What an effect on a pull request needs to know of its request.
-#[derive(Clone, Debug)]
-pub struct Context {
-    pub request: String,
-    pub uid: String,
-    pub order_path: String,
-    /// What stood in the order before the pause; for the resume only.
-    pub record: Option<SelfHealRecord>,
-    pub title: String,
-    pub body: String,
+/// How an order is to be changed: from its text to the edit.
+pub type Editing<'a> = dyn Fn(&str) -> anyhow::Result<Edit> + Send + Sync + 'a;
+
+/// A change of one order, to be asked for by pull request.
+#[derive(Clone, Copy)]
+pub struct Proposal<'a> {
+    /// The branch, whose name is made from the request's uid and never used for
+    /// anything else.
+    pub branch: &'a str,
+    /// The order's path in the repository.
+    pub path: &'a str,
+    /// Also the commit's message.
+    pub title: &'a str,
+    /// In Markdown; what people wrote has to be made harmless in it.
+    pub body: &'a str,
+    /// Made anew on whatever the base reads at the time.
+    pub edit: &'a Editing<'a>,
+    /// True if a pull request that somebody closed is no answer, so that another
+    /// one is opened.
+    pub insists: bool,
+}
+
+impl std::fmt::Debug for Proposal<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proposal")
+            .field("branch", &self.branch)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a proposal. `before`: the order that the edit was made upon.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proposed {
+    /// The order reads as wanted already.
+    NotNeeded { before: String },
+    /// There is a pull request: new, found open, or found merged or closed.
+    Opened { opened: Opened, before: String },
+}
+
+/// What became of a merge.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Merging {
+    Merged {
+        sha: Option<String>,
+    },
+    /// GitHub does not let it be merged; its reasons, in its own words.
+    Blocked(String),
+    /// It is not as it was when the merge was decided: look again.
+    Changed,
+}
+
+/// What became of closing a pull request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Closing {
+    Closed,
+    /// Somebody was faster.
+    Merged {
+        sha: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    number: u64,
+pub(super) struct Answer {
+    pub(super) number: u64,
     html_url: String,
     state: String,
     #[serde(default)]
@@ -37,9 +91,17 @@ struct Answer {
     mergeable: Option<bool>,
     #[serde(default)]
     merge_commit_sha: Option<String>,
-    #[serde(default)]
-    body: Option<String>,
     head: Head,
+}
+
+impl Answer {
+    fn is_merged(&self) -> bool {
+        self.merged || self.merged_at.is_some()
+    }
+
+    fn is_open(&self) -> bool {
+        self.state == "open"
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,21 +123,6 @@ struct User {
 }
 
 #[derive(Deserialize)]
-struct Sha {
-    sha: String,
-}
-
-#[derive(Deserialize)]
-struct CommitTree {
-    tree: Sha,
-}
-
-#[derive(Deserialize)]
-struct Put {
-    commit: Sha,
-}
-
-#[derive(Deserialize)]
 struct Merge {
     sha: Option<String>,
 }
@@ -85,57 +132,20 @@ struct Comment {
     body: Option<String>,
 }
 
-/// The edit that a pull request makes of an order.
-fn edit(
-    which: Which,
-    text: &str,
-    record: Option<&SelfHealRecord>,
-) -> anyhow::Result<(Edit, SelfHealRecord)> {
-    match (which, record) {
-        (Which::Pause, _) => Ok(self_heal_off(text)?),
-        (Which::Resume, Some(record)) => Ok((self_heal_restore(text, record)?, record.clone())),
-        (Which::Resume, None) => {
-            anyhow::bail!("nothing is known of what stood in the order before")
-        }
-    }
-}
-
 impl Github {
     /// A pull request by its number, with its reviews; `None` if there is none.
     pub async fn pull(&self, number: u64) -> anyhow::Result<Option<Pull>> {
         let Some(answer) = self.read::<Answer>(&format!("pulls/{number}")).await? else {
             return Ok(None);
         };
-        let mut reviews = Vec::new();
-        if answer.state == "open" {
-            // Oldest first, as GitHub lists them.
-            for page in 1..=10 {
-                let some: Vec<ReviewAnswer> = self
-                    .read(&format!("pulls/{number}/reviews?per_page=100&page={page}"))
-                    .await?
-                    .unwrap_or_default();
-                let full = some.len() == 100;
-                reviews.extend(some.into_iter().filter_map(|review| {
-                    Some(Review {
-                        login: review.user?.login,
-                        state: match review.state.as_str() {
-                            "APPROVED" => ReviewState::Approved,
-                            "CHANGES_REQUESTED" => ReviewState::ChangesRequested,
-                            "DISMISSED" => ReviewState::Dismissed,
-                            _ => ReviewState::Other,
-                        },
-                        commit_id: review.commit_id.unwrap_or_default(),
-                    })
-                }));
-                if !full {
-                    break;
-                }
-            }
-        }
+        let reviews = if answer.is_open() {
+            self.reviews(number).await?
+        } else {
+            Vec::new()
+        };
         Ok(Some(Pull {
             number: answer.number,
-            head_sha: answer.head.sha,
-            state: if answer.merged || answer.merged_at.is_some() {
+            state: if answer.is_merged() {
                 PullState::Merged {
                     sha: answer.merge_commit_sha,
                 }
@@ -144,130 +154,150 @@ impl Github {
             } else {
                 PullState::Closed
             },
+            head_sha: answer.head.sha,
             mergeable: answer.mergeable,
             reviews,
         }))
     }
 
+    /// The reviews of a pull request, oldest first, as GitHub lists them.
+    async fn reviews(&self, number: u64) -> anyhow::Result<Vec<Review>> {
+        let mut reviews = Vec::new();
+        for page in 1..=10 {
+            let some: Vec<ReviewAnswer> = self
+                .read(&format!("pulls/{number}/reviews?per_page=100&page={page}"))
+                .await?
+                .unwrap_or_default();
+            let full = some.len() == 100;
+            reviews.extend(some.into_iter().filter_map(|review| {
+                Some(Review {
+                    login: review.user?.login,
+                    state: match review.state.as_str() {
+                        "APPROVED" => ReviewState::Approved,
+                        "CHANGES_REQUESTED" => ReviewState::ChangesRequested,
+                        "DISMISSED" => ReviewState::Dismissed,
+                        _ => ReviewState::Other,
+                    },
+                    commit_id: review.commit_id.unwrap_or_default(),
+                })
+            }));
+            if !full {
+                break;
+            }
+        }
+        Ok(reviews)
+    }
+
+    /// The pull request from a branch, if there ever was one.
+    pub async fn pull_of(&self, branch: &str) -> anyhow::Result<Option<Pull>> {
+        match self.find_pull(branch).await? {
+            Some(found) => self.pull(found.number).await,
+            None => Ok(None),
+        }
+    }
+
     /// Opens a pull request, or finds the one that is there.
-    pub async fn open_pull(&self, which: Which, context: &Context) -> anyhow::Result<Fact> {
-        let branch = names::branch(&context.request, &context.uid, which);
-        if let Some(found) = self.find_pull(&branch).await? {
-            // A resume that somebody closed is opened anew: self-heal is off until
-            // it is merged. A pause that somebody closed is an answer.
-            let was_closed = found.state != "open" && found.merged_at.is_none();
-            if !(was_closed && which == Which::Resume) {
-                return Self::adopt(which, context, &branch, found);
+    pub async fn propose(&self, proposal: &Proposal<'_>) -> anyhow::Result<Proposed> {
+        if let Some(found) = self.find_pull(proposal.branch).await? {
+            let was_closed = !found.is_open() && !found.is_merged();
+            if !(was_closed && proposal.insists) {
+                return self.adopt(proposal, found).await;
             }
         }
         let base = self.base().await?;
-        let (text, blob) = self.order_at(&context.order_path, &base).await?;
-        let (edited, record) = edit(which, &text, context.record.as_ref())?;
-        if !edited.changed {
-            return Ok(Fact::PullNotNeeded(which, record));
+        let (before, blob) = self.order_at(proposal.path, &base).await?;
+        let edit = (proposal.edit)(&before)?;
+        if !edit.changed {
+            return Ok(Proposed::NotNeeded { before });
         }
-        let head = match self.head_of(&branch).await? {
+        let head = match self.head_of(proposal.branch).await? {
             None => {
-                self.create_branch(&branch, &base).await?;
-                self.commit(&branch, context, &edited.text, &blob).await?
+                self.create_branch(proposal.branch, &base).await?;
+                self.commit(proposal, &edit.text, &blob).await?
             }
-            Some(head) if head == base => {
-                self.commit(&branch, context, &edited.text, &blob).await?
-            }
+            Some(head) if head == base => self.commit(proposal, &edit.text, &blob).await?,
             // A branch of ours that has a commit but no pull request yet: an
             // answer was lost. It is built anew, which costs nothing and does not
             // trust what it holds.
-            Some(_) => {
-                self.rebuild_branch(&branch, &base, context, &edited.text)
-                    .await?
-            }
+            Some(_) => self.rebuild_branch(proposal, &base, &edit.text).await?,
         };
-        let created: Result<Answer, octocrab::Error> = self
-            .client
-            .post(
-                self.route("pulls"),
-                Some(&json!({
-                    "title": context.title,
-                    "head": branch,
+        let answer: Answer = self
+            .write(
+                Method::POST,
+                "pulls",
+                &json!({
+                    "title": proposal.title,
+                    "head": proposal.branch,
                     "base": self.branch,
-                    "body": body::with_record(&context.body, &record),
+                    "body": proposal.body,
                     "maintainer_can_modify": false,
-                })),
+                }),
+                "open a pull request",
             )
-            .await;
-        match created {
-            Ok(answer) => Ok(Fact::PullOpened(
-                which,
-                Opened {
-                    number: answer.number,
-                    url: answer.html_url,
-                    branch,
-                    head_sha: head,
-                },
-                record,
-            )),
-            Err(error) => Err(explain(error, "open a pull request")),
-        }
+            .await?;
+        Ok(Proposed::Opened {
+            opened: opened(answer, proposal, head),
+            before,
+        })
     }
 
     /// Takes over a pull request that an earlier try had opened.
-    fn adopt(which: Which, context: &Context, branch: &str, found: Answer) -> anyhow::Result<Fact> {
-        // What stood in the order before was written into the body when the
-        // pull request was made: the order itself may hold the edit by now.
-        let record = match which {
-            Which::Resume => context.record.clone(),
-            Which::Pause => found.body.as_deref().and_then(body::recorded),
+    async fn adopt(&self, proposal: &Proposal<'_>, found: Answer) -> anyhow::Result<Proposed> {
+        let number = found.number;
+        let of = match &found.merge_commit_sha {
+            Some(merge) if found.is_merged() => self.parent(merge).await?,
+            _ => self.branch.clone(),
         };
-        let record = record.with_context(|| {
-            format!(
-                "the body of pull request #{} no longer says what stood in the order before",
-                found.number
-            )
-        })?;
-        Ok(Fact::PullOpened(
-            which,
-            Opened {
-                number: found.number,
-                url: found.html_url,
-                branch: branch.to_owned(),
-                head_sha: found.head.sha,
-            },
-            record,
-        ))
+        let fork = self.fork(&of, &found.head.sha).await?;
+        let (before, _) = self.order_at(proposal.path, &fork.from).await?;
+        let edit = (proposal.edit)(&before)?;
+        if found.is_open() {
+            let as_made = edit.changed
+                && fork.files.iter().all(|file| file == proposal.path)
+                && self
+                    .file(proposal.path, &found.head.sha)
+                    .await?
+                    .is_some_and(|(text, _)| text == edit.text);
+            if !as_made {
+                // Somebody else has been at the branch.
+                return self.rebuild(proposal).await;
+            }
+        }
+        anyhow::ensure!(
+            edit.changed || !found.is_merged(),
+            "the pull request #{number} is merged, but where its branch began, {} reads as if it \
+             had been before: somebody has been at the branch, and what stood there is not known",
+            proposal.path
+        );
+        let head = found.head.sha.clone();
+        Ok(Proposed::Opened {
+            opened: opened(found, proposal, head),
+            before,
+        })
     }
 
     /// Makes the edit anew on the present base and moves the branch there in one step.
-    pub async fn rebuild_pull(&self, which: Which, context: &Context) -> anyhow::Result<Fact> {
-        let branch = names::branch(&context.request, &context.uid, which);
+    pub async fn rebuild(&self, proposal: &Proposal<'_>) -> anyhow::Result<Proposed> {
         let base = self.base().await?;
-        let (text, _) = self.order_at(&context.order_path, &base).await?;
-        let (edited, record) = edit(which, &text, context.record.as_ref())?;
-        if !edited.changed {
+        let (before, _) = self.order_at(proposal.path, &base).await?;
+        let edit = (proposal.edit)(&before)?;
+        let found = self.find_pull(proposal.branch).await?;
+        if !edit.changed {
             // The order reads as wanted already; the pull request asks for nothing.
-            if let Some(found) = self.find_pull(&branch).await?
-                && found.state == "open"
+            if let Some(found) = found
+                && found.is_open()
             {
                 self.set_closed(found.number).await?;
+                self.delete_branch(proposal.branch).await?;
             }
-            return Ok(Fact::PullNotNeeded(which, record));
+            return Ok(Proposed::NotNeeded { before });
         }
-        let head = self
-            .rebuild_branch(&branch, &base, context, &edited.text)
-            .await?;
-        let found = self
-            .find_pull(&branch)
-            .await?
-            .context("the pull request is gone")?;
-        Ok(Fact::PullOpened(
-            which,
-            Opened {
-                number: found.number,
-                url: found.html_url,
-                branch,
-                head_sha: head,
-            },
-            record,
-        ))
+        let found = found.context("the pull request is gone")?;
+        let head = self.rebuild_branch(proposal, &base, &edit.text).await?;
+        Ok(Proposed::Opened {
+            opened: opened(found, proposal, head),
+            before,
+        })
     }
 
     async fn base(&self) -> anyhow::Result<String> {
@@ -282,7 +312,7 @@ impl Github {
             .with_context(|| format!("the order {path} is gone"))
     }
 
-    /// The pull request from a branch of this repository, open or not.
+    /// The newest pull request from a branch of this repository, open or not.
     async fn find_pull(&self, branch: &str) -> anyhow::Result<Option<Answer>> {
         let found: Vec<Answer> = self
             .read(&format!(
@@ -296,174 +326,72 @@ impl Github {
         Ok(found.into_iter().next())
     }
 
-    async fn create_branch(&self, branch: &str, sha: &str) -> anyhow::Result<()> {
-        let made: Result<serde_json::Value, _> = self
-            .client
-            .post(
-                self.route("git/refs"),
-                Some(&json!({ "ref": format!("refs/heads/{branch}"), "sha": sha })),
-            )
-            .await;
-        made.map(|_| ())
-            .map_err(|error| explain(error, "create a branch"))
-    }
-
-    async fn commit(
-        &self,
-        branch: &str,
-        context: &Context,
-        text: &str,
-        blob: &str,
-    ) -> anyhow::Result<String> {
-        let put: Put = self
-            .client
-            .put(
-                self.route(&format!("contents/{}", encode(&context.order_path))),
-                Some(&json!({
-                    "message": context.title,
-                    "content": base64::engine::general_purpose::STANDARD.encode(text),
-                    "sha": blob,
-                    "branch": branch,
-                })),
-            )
-            .await
-            .map_err(|error| explain(error, "commit the edit of the order"))?;
-        Ok(put.commit.sha)
-    }
-
-    async fn rebuild_branch(
-        &self,
-        branch: &str,
-        base: &str,
-        context: &Context,
-        text: &str,
-    ) -> anyhow::Result<String> {
-        let on: CommitTree = self
-            .read(&format!("git/commits/{base}"))
-            .await?
-            .context("the base commit is gone")?;
-        let tree: Sha = self
-            .client
-            .post(
-                self.route("git/trees"),
-                Some(&json!({
-                    "base_tree": on.tree.sha,
-                    "tree": [{
-                        "path": context.order_path,
-                        "mode": "100644",
-                        "type": "blob",
-                        "content": text,
-                    }],
-                })),
-            )
-            .await
-            .map_err(|error| explain(error, "write the edited order"))?;
-        let commit: Sha = self
-            .client
-            .post(
-                self.route("git/commits"),
-                Some(&json!({
-                    "message": context.title,
-                    "tree": tree.sha,
-                    "parents": [base],
-                })),
-            )
-            .await
-            .map_err(|error| explain(error, "commit the edit of the order"))?;
-        let moved: Result<serde_json::Value, _> = self
-            .client
-            .patch(
-                self.route(&format!("git/refs/heads/{branch}")),
-                Some(&json!({ "sha": commit.sha, "force": true })),
-            )
-            .await;
-        moved.map_err(|error| explain(error, "move the branch"))?;
-        Ok(commit.sha)
-    }
-
     /// Merges a pull request if its head is still `head_sha`.
     ///
     /// Never bypasses protection: what GitHub says is missing comes back as a
     /// fact to wait on.
-    pub async fn merge_pull(
-        &self,
-        which: Which,
-        number: u64,
-        head_sha: &str,
-    ) -> anyhow::Result<Option<Fact>> {
-        let merged: Result<Merge, octocrab::Error> = self
-            .client
-            .put(
-                self.route(&format!("pulls/{number}/merge")),
-                Some(&json!({
+    pub async fn merge(&self, number: u64, head_sha: &str) -> anyhow::Result<Merging> {
+        let merged: Result<Merge, _> = self
+            .write(
+                Method::PUT,
+                &format!("pulls/{number}/merge"),
+                &json!({
                     "sha": head_sha,
                     "merge_method": self.merge_method.word(),
-                })),
+                }),
+                "merge the pull request",
             )
             .await;
         match merged {
-            Ok(merge) => Ok(Some(Fact::PullMerged(which, merge.sha))),
-            Err(error) => match (status(&error), &error) {
+            Ok(merge) => Ok(Merging::Merged { sha: merge.sha }),
+            Err(refusal) => match refusal.status() {
                 // Merged already, by an answer that was lost or by somebody:
                 // only GitHub knows which of this and a missing review it is.
-                (Some(405), octocrab::Error::GitHub { source, .. }) => {
-                    let why = source.message.clone();
-                    Ok(match self.pull(number).await? {
-                        Some(Pull {
-                            state: PullState::Merged { sha },
-                            head_sha: live,
-                            ..
-                        }) if live == head_sha => Some(Fact::PullMerged(which, sha)),
-                        Some(Pull {
-                            state: PullState::Open,
-                            ..
-                        }) => Some(Fact::Waiting(Some(format!("{MERGE_BLOCKED}: {why}")))),
-                        _ => None,
-                    })
-                }
+                Some(405) => Ok(
+                    match self.read::<Answer>(&format!("pulls/{number}")).await? {
+                        Some(live) if live.is_merged() && live.head.sha == head_sha => {
+                            Merging::Merged {
+                                sha: live.merge_commit_sha,
+                            }
+                        }
+                        Some(live) if live.is_open() => {
+                            Merging::Blocked(refusal.words().to_owned())
+                        }
+                        _ => Merging::Changed,
+                    },
+                ),
                 // The head moved: the next look says so.
-                (Some(409), _) => Ok(None),
-                _ => Err(explain(error, "merge the pull request")),
+                Some(409) => Ok(Merging::Changed),
+                _ => Err(refusal.into()),
             },
-        }
-    }
-
-    /// The pull request from a branch, if there ever was one.
-    pub async fn pull_of(&self, branch: &str) -> anyhow::Result<Option<Pull>> {
-        match self.find_pull(branch).await? {
-            Some(found) => self.pull(found.number).await,
-            None => Ok(None),
         }
     }
 
     /// Closes a pull request, unless it was merged meanwhile.
     async fn set_closed(&self, number: u64) -> anyhow::Result<Answer> {
-        let closed: Result<Answer, octocrab::Error> = self
-            .client
-            .patch(
-                self.route(&format!("pulls/{number}")),
-                Some(&json!({ "state": "closed" })),
+        let route = format!("pulls/{number}");
+        let closed = self
+            .write(
+                Method::PATCH,
+                &route,
+                &json!({ "state": "closed" }),
+                "close the pull request",
             )
             .await;
         match closed {
             Ok(closed) => Ok(closed),
             // GitHub does not close what is merged; only a look tells that apart.
-            Err(error) => match self.read::<Answer>(&format!("pulls/{number}")).await? {
-                Some(live) if live.state != "open" => Ok(live),
-                _ => Err(explain(error, "close the pull request")),
+            Err(refusal) => match self.read::<Answer>(&route).await? {
+                Some(live) if !live.is_open() => Ok(live),
+                _ => Err(refusal.into()),
             },
         }
     }
 
-    /// Closes a pull request and says why in a comment, once.
-    pub async fn close_pull(
-        &self,
-        which: Which,
-        number: u64,
-        uid: &str,
-        why: &str,
-    ) -> anyhow::Result<Option<Fact>> {
-        let marker = format!("<!-- refloat {uid} closed -->");
+    /// Says something in a comment on a pull request, once: `marker` is what it
+    /// is known by.
+    pub async fn say_once(&self, number: u64, marker: &str, text: &str) -> anyhow::Result<()> {
+        let marker = format!("<!-- refloat {marker} -->");
         let comments: Vec<Comment> = self
             .read(&format!("issues/{number}/comments?per_page=100"))
             .await?
@@ -475,24 +403,44 @@ impl Github {
                 .is_some_and(|body| body.contains(&marker))
         });
         if !said {
-            let posted: Result<serde_json::Value, _> = self
-                .client
-                .post(
-                    self.route(&format!("issues/{number}/comments")),
-                    Some(&json!({
-                        "body": format!("{}\n\n{marker}", body::harmless(why)),
-                    })),
+            let _: serde_json::Value = self
+                .write(
+                    Method::POST,
+                    &format!("issues/{number}/comments"),
+                    &json!({ "body": format!("{}\n\n{marker}", body::harmless(text)) }),
+                    "comment on the pull request",
                 )
-                .await;
-            posted.map_err(|error| explain(error, "comment on the pull request"))?;
+                .await?;
         }
+        Ok(())
+    }
+
+    /// Closes a pull request for good: says why in a comment, once, and deletes
+    /// its branch, so that nobody opens it again and merges what nobody follows.
+    pub async fn close(
+        &self,
+        number: u64,
+        branch: &str,
+        uid: &str,
+        why: &str,
+    ) -> anyhow::Result<Closing> {
+        self.say_once(number, &format!("{uid} closed"), why).await?;
         let closed = self.set_closed(number).await?;
-        Ok(if closed.merged || closed.merged_at.is_some() {
-            Some(Fact::PullMerged(which, closed.merge_commit_sha))
-        } else if closed.state == "closed" {
-            Some(Fact::PullClosed(which))
-        } else {
-            None
-        })
+        if closed.is_merged() {
+            return Ok(Closing::Merged {
+                sha: closed.merge_commit_sha,
+            });
+        }
+        self.delete_branch(branch).await?;
+        Ok(Closing::Closed)
+    }
+}
+
+fn opened(answer: Answer, proposal: &Proposal<'_>, head_sha: String) -> Opened {
+    Opened {
+        number: answer.number,
+        url: answer.html_url,
+        branch: proposal.branch.to_owned(),
+        head_sha,
     }
 }

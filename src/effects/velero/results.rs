@@ -11,11 +11,14 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use kube::Client;
+use kube::api::PostParams;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::super::{dynamic, json, velero_kind};
 use super::{Order, find_or_create};
+use crate::request::inventory::hex;
 use crate::request::names;
 
 /// A missing target is never processed, so that the wait is ours to end.
@@ -56,6 +59,43 @@ pub async fn errors(
             }
             tokio::time::sleep(LOOK).await;
             made = api.get(&name).await?;
+        }
+    })
+    .await
+    .context("Velero did not hand out the results in time")??;
+    read(&download(&address).await?)
+}
+
+/// The errors of a Backup in Velero's words, the first few of them.
+pub async fn of_backup(
+    client: &Client,
+    namespace: &str,
+    backup: &str,
+) -> anyhow::Result<Vec<String>> {
+    let kind = velero_kind("DownloadRequest", "downloadrequests");
+    let api = dynamic(client, namespace, &kind);
+    // The same for the same backup: one that is still there serves again.
+    let hash = hex(&Sha256::digest(backup.as_bytes()));
+    let name = format!("refloat-{}-results", &hash[..10]);
+    let request: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": { "target": { "kind": "BackupResults", "name": backup } },
+    }))?;
+    match api.create(&PostParams::default(), &request).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        Err(error) => return Err(error).context("ask Velero for the results of a backup"),
+    }
+    let address = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(made) = api.get_opt(&name).await?
+                && let Some(address) = json::text(&made.data, "/status/downloadURL")
+            {
+                return Ok::<_, anyhow::Error>(address.to_owned());
+            }
+            tokio::time::sleep(LOOK).await;
         }
     })
     .await

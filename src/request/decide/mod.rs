@@ -21,13 +21,13 @@ use super::phase::{Phase, phase};
 use super::preflight::{self, Terms, list};
 use super::resource::{Outcome, ReminderOf, RestoreRequestSpec, RestoreStatus, Stuck, StuckReason};
 
-/// The one thing to do next.
+/// The one thing to do next; of a restore, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum Step<E = Effect, F = Fact> {
     /// Touch the world, once; the answer is a fact.
-    Act(Effect),
+    Act(E),
     /// Write down what was decided or seen.
-    Record(Fact),
+    Record(F),
     /// Nothing to do until something changes, or until then.
     Wait {
         until: Timestamp,

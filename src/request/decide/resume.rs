@@ -15,11 +15,12 @@ impl Pass<'_> {
         let Some(pause) = &status.pause else {
             return match view.pause.as_ref().map(|pull| &pull.state) {
                 // It ended while the answer to the opening of the pull request was
-                // outstanding. What was opened is taken over, and then undone.
-                Some(PullState::Open | PullState::Merged { .. }) => {
+                // outstanding. What was opened is taken over, and then undone; what
+                // somebody closed is closed for good.
+                Some(PullState::Open | PullState::Merged { .. } | PullState::Closed) => {
                     self.try_to(Effect::OpenPull(Which::Pause))
                 }
-                Some(PullState::Closed) | None => Step::Record(Fact::Resumed),
+                None => Step::Record(Fact::Resumed),
             };
         };
         if pause.is_open() {
@@ -65,11 +66,13 @@ impl Pass<'_> {
 
     fn close_pause(&self, live: Option<&Pull>) -> Step {
         match live.map(|pull| &pull.state) {
-            None | Some(PullState::Closed) => Step::Record(Fact::PullClosed(Which::Pause)),
+            None => Step::Record(Fact::PullClosed(Which::Pause)),
             Some(PullState::Merged { sha }) => {
                 Step::Record(Fact::PullMerged(Which::Pause, sha.clone()))
             }
-            Some(PullState::Open) => {
+            // Also one that is closed already: its branch goes too, so that it
+            // cannot be opened again and merged when nobody follows it any more.
+            Some(PullState::Open | PullState::Closed) => {
                 let why = self
                     .status()
                     .ending

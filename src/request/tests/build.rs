@@ -45,7 +45,7 @@ pub(super) fn entry(name: &str, reviewer: bool) -> Entry {
     }
 }
 
-pub(super) fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         people: People(vec![
             entry("kari", true),

@@ -3,7 +3,7 @@
 mod applications;
 mod apply;
 mod approval;
-mod build;
+pub(crate) mod build;
 mod conditions;
 mod decide;
 mod digest;

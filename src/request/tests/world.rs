@@ -372,7 +372,7 @@ impl World {
             }
             Effect::ClosePull(which, _) => {
                 let pull = self.pulls.get_mut(which.word())?;
-                assert_eq!(pull.state, PullState::Open);
+                assert!(matches!(pull.state, PullState::Open | PullState::Closed));
                 pull.state = PullState::Closed;
                 Some(Fact::PullClosed(which))
             }

@@ -133,6 +133,8 @@ impl Harbour {
         let gate = Gate::open();
         let namespaces = Namespaces::of(&setup.suffix);
         let mut shape = setup.shape.clone();
+        shape.developers.clone_from(&namespaces.developers);
+        shape.parent.push_str(&setup.suffix);
         for tenant in &mut shape.tenants {
             tenant.name.push_str(&setup.suffix);
             tenant.owner.push_str(&setup.suffix);
@@ -201,6 +203,7 @@ impl Harbour {
         let argocd = argocd::start(
             client.clone(),
             argocd::Options {
+                parent: shape.parent.clone(),
                 platform_namespace: namespaces.platform.clone(),
                 application_namespaces: vec![namespaces.developers.clone()],
                 velero_namespace: namespaces.velero.clone(),

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::core::discovery::{ApiResource, Scope, verbs};
@@ -28,6 +28,28 @@ pub(crate) async fn namespaces(client: &Client, names: &[String]) -> anyhow::Res
         namespace(client, name)
             .await
             .with_context(|| format!("delete the namespace {name}"))?;
+    }
+    volumes(client, names)
+        .await
+        .context("delete the volumes of the namespaces' claims")
+}
+
+/// Volumes are no part of a namespace, and nobody reclaims them any more.
+async fn volumes(client: &Client, names: &[String]) -> anyhow::Result<()> {
+    let api: Api<PersistentVolume> = Api::all(client.clone());
+    for volume in api.list(&ListParams::default()).await? {
+        let claim = volume.spec.as_ref().and_then(|it| it.claim_ref.as_ref());
+        let Some(namespace) = claim.and_then(|claim| claim.namespace.as_ref()) else {
+            continue;
+        };
+        if names.contains(namespace) {
+            let name = volume.name_any();
+            let free = json!({ "metadata": { "finalizers": null } });
+            let _ = api
+                .patch(&name, &PatchParams::default(), &Patch::Merge(&free))
+                .await;
+            let _ = api.delete(&name, &DeleteParams::default()).await;
+        }
     }
     Ok(())
 }

@@ -133,7 +133,7 @@ fn undoing() {
     };
     hold(vec![
         ("closes what is open", open(), paused(pull(1)), 13, "close the pull request"),
-        ("closed", open(), paused(closed(1)), 13, "record PullClosed pause"),
+        ("closed", open(), paused(closed(1)), 13, "close the pull request"),
         ("somebody merged it meanwhile", open(), paused(merged(1)), 13, "record PullMerged pause"),
         ("gone", open(), nothing(), 13, "record PullClosed pause"),
         (

@@ -73,30 +73,7 @@ impl State {
                 "last_message_id": null,
                 "topic": null,
             }),
-            Some(parent) => self.thread(id, channel, parent),
-        })
-    }
-
-    fn thread(&self, id: u64, channel: &Channel, parent: u64) -> Value {
-        json!({
-            "id": id.to_string(),
-            "type": 11,
-            "guild_id": ids::GUILD.to_string(),
-            "parent_id": parent.to_string(),
-            "name": channel.name,
-            "owner_id": ids::BOT.to_string(),
-            "last_message_id": null,
-            "rate_limit_per_user": 0,
-            "flags": 0,
-            "message_count": 0,
-            "member_count": 1,
-            "total_message_sent": 0,
-            "thread_metadata": {
-                "archived": channel.archived,
-                "auto_archive_duration": 10080,
-                "archive_timestamp": "2026-01-01T00:00:00+00:00",
-                "locked": channel.locked,
-            },
+            Some(parent) => thread(id, channel, parent),
         })
     }
 
@@ -155,8 +132,9 @@ impl State {
         }
         let mut data = data.clone();
         if kind == "MESSAGE_CREATE" && session.intents & MESSAGE_CONTENT == 0 {
-            let mentioned = format!("<@{}>", ids::BOT);
-            let visible = data["author"]["id"] == ids::BOT.to_string()
+            let me = ids::BOT.to_string();
+            let mentioned = format!("<@{me}>");
+            let visible = data["author"]["id"] == *me.as_str()
                 || data["content"]
                     .as_str()
                     .is_some_and(|text| text.contains(&mentioned));
@@ -190,6 +168,29 @@ impl super::state::Session {
             self.line = None;
         }
     }
+}
+
+fn thread(id: u64, channel: &Channel, parent: u64) -> Value {
+    json!({
+        "id": id.to_string(),
+        "type": 11,
+        "guild_id": ids::GUILD.to_string(),
+        "parent_id": parent.to_string(),
+        "name": channel.name,
+        "owner_id": ids::BOT.to_string(),
+        "last_message_id": null,
+        "rate_limit_per_user": 0,
+        "flags": 0,
+        "message_count": 0,
+        "member_count": 1,
+        "total_message_sent": 0,
+        "thread_metadata": {
+            "archived": channel.archived,
+            "auto_archive_duration": 10080,
+            "archive_timestamp": "2026-01-01T00:00:00+00:00",
+            "locked": channel.locked,
+        },
+    })
 }
 
 fn capital(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! What people and the service itself do, for tests.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -71,7 +72,7 @@ impl Server {
         at: Timestamp,
     ) -> anyhow::Result<Asked> {
         let data = self.command_data(line, options, None)?;
-        self.interaction(user, channel, 2, data, None, at)
+        self.interaction(user, channel, 2, &data, None, at)
     }
 
     /// Types into an option of a command.
@@ -84,7 +85,7 @@ impl Server {
         focus: Focus<'_>,
     ) -> anyhow::Result<Asked> {
         let data = self.command_data(line, options, Some(focus))?;
-        self.interaction(user, channel, 4, data, None, Timestamp::now())
+        self.interaction(user, channel, 4, &data, None, Timestamp::now())
     }
 
     fn command_data(
@@ -198,7 +199,7 @@ impl Server {
         shown: Value,
     ) -> anyhow::Result<Asked> {
         let data = json!({ "custom_id": custom_id, "component_type": 2 });
-        self.interaction(user, channel, 3, data, Some(shown), Timestamp::now())
+        self.interaction(user, channel, 3, &data, Some(shown), Timestamp::now())
     }
 
     /// The `custom_id` of a message's button.
@@ -240,7 +241,7 @@ impl Server {
             })
             .collect::<anyhow::Result<_>>()?;
         let data = json!({ "custom_id": form["custom_id"], "components": rows });
-        self.interaction(user, channel, 5, data, None, Timestamp::now())
+        self.interaction(user, channel, 5, &data, None, Timestamp::now())
     }
 
     /// Makes an interaction older than it is.
@@ -257,7 +258,7 @@ impl Server {
         user: u64,
         channel: u64,
         kind: u64,
-        data: Value,
+        data: &Value,
         message: Option<Value>,
         at: Timestamp,
     ) -> anyhow::Result<Asked> {
@@ -553,8 +554,7 @@ impl Server {
                 .members
                 .get(&message.author)
                 .map_or("gone", |member| member.name.as_str());
-            text.push_str(&format!("{name}: {}", message.content));
-            text.push('\n');
+            let _ = writeln!(text, "{name}: {}", message.content);
             for embed in &message.embeds {
                 for line in embed_text(embed).lines() {
                     text.push_str("  | ");
@@ -576,7 +576,7 @@ impl Server {
                         }
                     })
                     .collect();
-                text.push_str(&format!("  {}\n", buttons.join(" ")));
+                let _ = writeln!(text, "  {}", buttons.join(" "));
             }
         }
         text

@@ -42,28 +42,12 @@ impl State {
         }))
     }
 
-    pub(super) fn guild(&self) -> Reply {
-        Reply::ok(
-            json!({ "id": ids::GUILD.to_string(), "name": "harbour", "roles": self.role_list() }),
-        )
+    pub(super) fn guild() -> Reply {
+        Reply::ok(json!({ "id": ids::GUILD.to_string(), "name": "harbour", "roles": role_list() }))
     }
 
-    pub(super) fn roles(&self) -> Reply {
-        Reply::ok(self.role_list())
-    }
-
-    fn role_list(&self) -> Value {
-        let role = |id: u64, name: &str| {
-            json!({
-                "id": id.to_string(), "name": name, "color": 0, "hoist": false, "position": 1,
-                "permissions": "0", "managed": false, "mentionable": true, "flags": 0,
-            })
-        };
-        json!([
-            role(ids::GUILD, "@everyone"),
-            role(ids::REVIEWERS, "reviewers"),
-            role(ids::POSEIDON, "poseidon")
-        ])
+    pub(super) fn roles() -> Reply {
+        Reply::ok(role_list())
     }
 
     /// Takes the place of all commands.
@@ -239,7 +223,7 @@ impl State {
         if !self.may(channel, needed) {
             return Reply::refused(403, 50013, "Missing Permissions");
         }
-        if place.locked && !self.may(channel, Permission::ManageThreads) || place.locked {
+        if place.locked {
             return Reply::refused(403, 160_005, "Thread is locked");
         }
         if let Err(reply) = checks::message(body, true) {
@@ -296,13 +280,11 @@ impl State {
             edited: None,
             reactions: Vec::new(),
         };
+        let mut event = self.message(&message);
+        event["guild_id"] = json!(ids::GUILD.to_string());
+        self.messages.insert(id, message);
         if !ephemeral {
-            let mut event = self.message(&message);
-            event["guild_id"] = json!(ids::GUILD.to_string());
-            self.messages.insert(id, message);
             self.send("MESSAGE_CREATE", &event);
-        } else {
-            self.messages.insert(id, message);
         }
         id
     }
@@ -521,6 +503,20 @@ impl State {
         }
         Reply::ok(self.message(&self.messages[&message].clone()))
     }
+}
+
+fn role_list() -> Value {
+    let role = |id: u64, name: &str| {
+        json!({
+            "id": id.to_string(), "name": name, "color": 0, "hoist": false, "position": 1,
+            "permissions": "0", "managed": false, "mentionable": true, "flags": 0,
+        })
+    };
+    json!([
+        role(ids::GUILD, "@everyone"),
+        role(ids::REVIEWERS, "reviewers"),
+        role(ids::POSEIDON, "poseidon")
+    ])
 }
 
 /// A segment of a path without its percent encoding.

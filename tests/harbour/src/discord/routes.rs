@@ -174,7 +174,9 @@ impl State {
                 since: now,
             };
         }
-        let after = (window - now.duration_since(bucket.since)).as_secs_f64();
+        let after = window
+            .saturating_sub(now.duration_since(bucket.since))
+            .as_secs_f64();
         if bucket.used >= limit {
             self.seen.limited += 1;
             self.seen.invalid += 1;
@@ -201,8 +203,8 @@ impl State {
                 "PUT",
                 ["applications", app, "commands"] | ["applications", app, "guilds", _, "commands"],
             ) if *app == application => self.register(body),
-            ("GET", ["guilds", id]) if *id == guild => self.guild(),
-            ("GET", ["guilds", id, "roles"]) if *id == guild => self.roles(),
+            ("GET", ["guilds", id]) if *id == guild => Self::guild(),
+            ("GET", ["guilds", id, "roles"]) if *id == guild => Self::roles(),
             ("GET", ["guilds", id, "members", user]) if *id == guild => user
                 .parse()
                 .ok()

@@ -40,7 +40,12 @@ pub(super) fn order(tenant: &Tenant) -> String {
 }
 
 /// The files of an environment: path in the tenant's repository, and text.
-pub(super) fn files(tenant: &Tenant, environment: &Environment) -> Vec<(String, String)> {
+/// User-defined Applications go to the namespace `developers`.
+pub(super) fn files(
+    tenant: &Tenant,
+    environment: &Environment,
+    developers: &str,
+) -> Vec<(String, String)> {
     let place = |folder: &str, file: &str| format!("{}/{folder}/{file}", environment.name);
     let mut files = Vec::new();
     for folder in &environment.folders {
@@ -60,7 +65,7 @@ pub(super) fn files(tenant: &Tenant, environment: &Environment) -> Vec<(String, 
                 files.push((place("files", "files.yaml"), file_store()));
             }
             Folder::OwnApplication => {
-                let application = own_application(tenant, environment);
+                let application = own_application(tenant, environment, developers);
                 files.push((place("own", "application.yaml"), application));
                 let name = format!("reports/{}/settings.yaml", environment.name);
                 files.push((name, config_map("reports", "title: Reports")));
@@ -205,7 +210,7 @@ stringData:
 
 /// A user-defined Application: it lives outside the platform's reach, and the
 /// order's self-heal does not concern it.
-fn own_application(tenant: &Tenant, environment: &Environment) -> String {
+fn own_application(tenant: &Tenant, environment: &Environment, developers: &str) -> String {
     let Tenant { name, owner, .. } = tenant;
     let environment = &environment.name;
     format!(
@@ -213,7 +218,7 @@ fn own_application(tenant: &Tenant, environment: &Environment) -> String {
 kind: Application
 metadata:
   name: {name}-{environment}-reports
-  namespace: gitops-developers
+  namespace: {developers}
 spec:
   project: default
   source:

@@ -74,7 +74,7 @@ pub async fn seed_git(git_root: &Path, shape: &Shape) -> anyhow::Result<()> {
         repository.create().await?;
         let mut files = Vec::new();
         for environment in &tenant.environments {
-            for (path, text) in manifests::files(tenant, environment) {
+            for (path, text) in manifests::files(tenant, environment, &shape.developers) {
                 files.push((path, Some(text)));
             }
         }
@@ -197,7 +197,7 @@ impl Platform {
 
     /// The names of all Applications that the shape asks for.
     pub fn applications(&self) -> Vec<String> {
-        let mut names = vec!["tenants".to_owned()];
+        let mut names = vec![self.shape.parent.clone()];
         for tenant in &self.shape.tenants {
             names.push(format!("{}-tenant", tenant.name));
             for (namespace, environment) in tenant.namespaces() {

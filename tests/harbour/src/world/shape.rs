@@ -4,6 +4,10 @@
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub tenants: Vec<Tenant>,
+    /// The Application that brings the orders to the cluster.
+    pub parent: String,
+    /// The namespace of user-defined Applications.
+    pub developers: String,
 }
 
 /// A tenant, its order and its repository `<owner>/deployments`.
@@ -37,7 +41,7 @@ pub enum Folder {
     Db,
     /// `files`: a Deployment with the claim `uploads`, which is in Git, and a ConfigMap.
     Files,
-    /// `own`: a user-defined Application in `gitops-developers`, which has a
+    /// `own`: a user-defined Application in [`Shape::developers`], which has a
     /// ConfigMap in the environment.
     OwnApplication,
 }
@@ -99,6 +103,8 @@ impl Shape {
                     environments: vec![Environment::new("prod", &all)],
                 },
             ],
+            parent: "tenants".to_owned(),
+            developers: "gitops-developers".to_owned(),
         }
     }
 

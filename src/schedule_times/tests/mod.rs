@@ -1,0 +1,4 @@
+mod cron;
+mod plan;
+mod runs;
+mod words;
