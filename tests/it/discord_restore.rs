@@ -120,3 +120,44 @@ async fn what_can_follow_is_offered() -> anyhow::Result<()> {
     chatted.check()?;
     chatted.world.end().await
 }
+
+/// A schedule is ordered, approved by a mark, and confirmed by its first backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_ordered_on_discord() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let (world, discord) = (&chatted.world, &chatted.discord);
+    let refloat = chatted.refloat()?;
+    chatted.ready().await?;
+    let tenant = world.here("poseidon1");
+    let asked = discord.slash(
+        ids::ADA,
+        ids::CHANNEL,
+        "schedule add",
+        &[
+            ("tenant", tenant.as_str()),
+            ("name", "nightly"),
+            ("when", "every day at 03:30"),
+            ("keep", "4w"),
+        ],
+    )?;
+    let words = discord.words(asked).await?;
+    assert!(words.contains("30 3 * * *"), "{words}");
+    let name = words.split('`').nth(1).unwrap_or_default().to_owned();
+    let (thread, question) = chatted.question(&name).await?;
+    discord.react(ids::GRACE, question, "\u{2705}");
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Confirming)
+        .await?;
+    discord
+        .message_with(thread, "Velero has the Schedule")
+        .await?;
+    world.run_comes("poseidon1-nightly", "Completed").await?;
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Done)
+        .await?;
+    discord.message_with(thread, "Done.").await?;
+    until(|| async { Ok(discord.shown(thread).contains("(Approve) (Deny)")) }).await?;
+    refloat.stop().await?;
+    chatted.check()?;
+    chatted.world.end().await
+}

@@ -7,11 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::PartialObjectMeta;
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::config::Id;
 
@@ -169,19 +167,20 @@ impl Memory {
     pub(super) async fn save(&self, place: &Place, mine: &mut Kept) -> anyhow::Result<bool> {
         let api = self.api(place.kind);
         for _ in 0..ATTEMPTS {
-            let Some(found) = api.get_metadata_opt(&place.name).await? else {
+            // The whole request is written back as it was read, since a right to
+            // patch would be one right more.
+            let Some(mut found) = api.get_opt(&place.name).await? else {
                 return Ok(false);
             };
             if found.metadata.uid.as_deref() != Some(&place.uid) {
                 return Ok(false);
             }
             *mine = mine.clone().join(&kept(&found));
-            let patch = json!({ "metadata": {
-                "resourceVersion": found.metadata.resource_version,
-                "annotations": { ANNOTATION: serde_json::to_string(&mine)? },
-            }});
+            found
+                .annotations_mut()
+                .insert(ANNOTATION.to_owned(), serde_json::to_string(&mine)?);
             match api
-                .patch_metadata(&place.name, &PatchParams::default(), &Patch::Merge(&patch))
+                .replace(&place.name, &PostParams::default(), &found)
                 .await
             {
                 Ok(_) => return Ok(true),
@@ -211,7 +210,7 @@ impl Memory {
             if let Some(found) = listed
                 .items
                 .iter()
-                .find(|object| kept(object).thread == Some(thread))
+                .find(|object| kept(*object).thread == Some(thread))
             {
                 return Ok(Some(found.name_any()));
             }
@@ -220,7 +219,7 @@ impl Memory {
     }
 }
 
-fn kept(object: &PartialObjectMeta<DynamicObject>) -> Kept {
+fn kept<K: kube::Resource>(object: &K) -> Kept {
     let Some(text) = object.annotations().get(ANNOTATION) else {
         return Kept::default();
     };
