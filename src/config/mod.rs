@@ -28,6 +28,9 @@ pub struct Config {
     pub namespace: String,
     /// A kubeconfig file; without one, the usual places or the pod's own account.
     pub kubeconfig: Option<PathBuf>,
+    /// The ClusterRole with the right to delete, to be bound for the time of a
+    /// clearing; without one, the account may delete at any time.
+    pub clearing_role: Option<String>,
     pub github: Github,
     pub argocd: Argocd,
     pub velero: Velero,
@@ -134,6 +137,7 @@ impl Config {
             .string("kubeconfig")
             .optional()
             .map(PathBuf::from);
+        let clearing_role = kubernetes.string("clearingRole").optional();
         root.absorb(kubernetes);
 
         let mut section = root.section("github");
@@ -206,6 +210,7 @@ impl Config {
         Ok(Self {
             namespace,
             kubeconfig,
+            clearing_role,
             github,
             argocd: Argocd {
                 platform_namespace,

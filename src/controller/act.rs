@@ -61,6 +61,10 @@ pub(super) async fn act(
             Some(Fact::SafetyBackup(taken.run))
         }
         Effect::Delete(objects) => {
+            context
+                .rights
+                .give(&request.name_any(), &request.spec.namespaces)
+                .await?;
             let deleted = clear::delete(kube, &objects).await?;
             facts.clearing.map(|clearing| {
                 Fact::ClearingProgress(

@@ -44,6 +44,15 @@ pub(super) trait Machine:
     /// else may look at them until the outcome is written (S7).
     fn needs_admission(&self) -> bool;
 
+    /// Takes back a right that was given for an earlier phase; mostly there is none.
+    fn lay_down_rights(
+        &self,
+        context: &Context,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let _ = context;
+        std::future::ready(Ok(()))
+    }
+
     /// Reads what the present phase needs; touches nothing.
     fn observe(
         &self,

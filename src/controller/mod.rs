@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::core::discovery::ApiResource;
-use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::core::{DeserializeGuard, DynamicObject, PartialObjectMeta};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
@@ -25,8 +25,9 @@ use kube::{Api, ResourceExt as _};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::chat::rights::Rights;
+use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::Config;
+use crate::effects::rights::Rights;
 use crate::effects::{self, Clients};
 use crate::request::{Phase, RestoreRequest, RestoreStatus, Step, names, phase};
 use crate::schedule::ScheduleRequest;
@@ -45,7 +46,9 @@ struct Context {
     requests: Api<RestoreRequest>,
     schedules: Api<ScheduleRequest>,
     recorder: kube::runtime::events::Recorder,
-    rights: Arc<dyn Rights>,
+    rights: Rights,
+    /// What the chat knows of people's rights.
+    people: Arc<dyn PeoplesRights>,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
@@ -55,7 +58,7 @@ struct Context {
 pub async fn run(
     config: Arc<Config>,
     clients: Clients,
-    rights: Arc<dyn Rights>,
+    people: Arc<dyn PeoplesRights>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = clients.kube.clone();
@@ -65,10 +68,16 @@ pub async fn run(
         schedules: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
-        rights,
+        rights: Rights::new(
+            client.clone(),
+            config.clearing_role.clone(),
+            &config.namespace,
+        ),
+        people,
         config: Arc::clone(&config),
         clients,
     });
+    sweep_rights(&context, &stop).await;
     let mut controller = Controller::new(requests, watcher::Config::default());
     let store = controller.store();
 
@@ -188,6 +197,39 @@ async fn carry<M: Machine>(
         .await;
 }
 
+/// Takes back what an earlier process may have left of the right to delete; tries
+/// until it is done, since nothing else should begin before.
+async fn sweep_rights(context: &Context, stop: &CancellationToken) {
+    let sweep = || async {
+        let everything = kube::api::ListParams::default();
+        let requests: Api<DeserializeGuard<RestoreRequest>> =
+            Api::namespaced(context.clients.kube.clone(), &context.config.namespace);
+        let clearing = requests
+            .list(&everything)
+            .await?
+            .into_iter()
+            .filter_map(|request| request.0.ok())
+            .filter(|request| phase_of(request) == Phase::Clearing)
+            .flat_map(|request| {
+                let name = request.name_any();
+                let namespaces = request.spec.namespaces.into_iter();
+                namespaces.map(move |namespace| (namespace, name.clone()))
+            })
+            .collect();
+        context.rights.sweep(&clearing).await
+    };
+    let until_done = async {
+        while let Err(error) = sweep().await {
+            tracing::warn!(%error, "the right to delete cannot be taken back yet");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = until_done => {}
+        () = stop.cancelled() => {}
+    }
+}
+
 /// The metadata of the objects of a kind. An object that cannot be decoded cannot
 /// stop a watch of it, since only metadata is read.
 fn metadata(
@@ -268,6 +310,10 @@ enum Turn<M> {
 
 /// One turn of the loop: observe, decide, act, record.
 async fn turn<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Interrupted> {
+    // I/O: nothing else happens while a right is held that is no longer needed.
+    if let Err(error) = request.lay_down_rights(context).await {
+        return fail(context, request, "take back the right to delete", &error).await;
+    }
     let _admission = if request.needs_admission() {
         Some(context.admission.lock().await)
     } else {

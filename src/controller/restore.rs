@@ -50,6 +50,14 @@ impl Machine for RestoreRequest {
         }
     }
 
+    async fn lay_down_rights(&self, context: &Context) -> anyhow::Result<()> {
+        let held = context.rights.held_by(&self.name_any());
+        if held.is_empty() || phase_of(self) == Phase::Clearing {
+            return Ok(());
+        }
+        context.rights.take(&held).await
+    }
+
     async fn observe(&self, context: &Context) -> anyhow::Result<Seen> {
         let people = rights(context, self).await?;
         let known = people.as_ref().unwrap_or(&context.config.policy.people);
@@ -162,7 +170,7 @@ async fn rights(context: &Context, request: &RestoreRequest) -> anyhow::Result<O
         .map(|vote| &vote.by)
         .chain([&request.spec.requester])
         .collect();
-    match context.rights.known(people, about, within).await {
+    match context.people.known(people, about, within).await {
         Ok(known) => Ok(Some(known)),
         // Self-heal has to come back whether the chat is there or not; only what
         // these people said in it does not count until it can be asked.

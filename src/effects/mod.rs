@@ -9,6 +9,7 @@ pub mod clear;
 pub mod cluster;
 pub mod github;
 pub mod notes;
+pub mod rights;
 pub mod schedules;
 pub mod velero;
 

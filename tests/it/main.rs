@@ -24,6 +24,7 @@ mod notify;
 mod refloat;
 mod refusals;
 mod restore;
+mod rights;
 mod schedule_kills;
 mod schedule_orders;
 mod schedule_refusals;

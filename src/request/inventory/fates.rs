@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::request::names;
+
 use super::{Fate, Keep, LiveObject, Ownership, Stage};
 
 const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
@@ -164,6 +166,11 @@ fn own_fate(object: &LiveObject, ownership: &Ownership) -> Fate {
         }
         ("rbac.authorization.k8s.io", "RoleBinding") if object.name.starts_with("system:") => {
             Some(Keep::SystemRoleBinding)
+        }
+        ("rbac.authorization.k8s.io", "RoleBinding")
+            if object.labels.contains_key(names::REQUEST_NAME_LABEL) =>
+        {
+            Some(Keep::ClearingRight)
         }
         ("operators.coreos.com", "ClusterServiceVersion")
             if object.labels.contains_key("olm.copiedFrom") =>

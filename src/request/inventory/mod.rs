@@ -84,6 +84,8 @@ pub enum Keep {
     CopiedByOlm,
     VolumeSnapshot,
     Event,
+    /// The right to clear the namespace, bound by Refloat.
+    ClearingRight,
     /// Tracked by an Application of the platform, by its name.
     Platform(String),
     /// Controlled by an object that stays.
@@ -101,6 +103,7 @@ impl fmt::Display for Keep {
             Self::CopiedByOlm => f.write_str("a copy made by OLM"),
             Self::VolumeSnapshot => f.write_str("deleting it can destroy the snapshot"),
             Self::Event => f.write_str("an event"),
+            Self::ClearingRight => f.write_str("the right to clear, bound by Refloat"),
             Self::Platform(application) => {
                 write!(f, "belongs to the platform (Application {application})")
             }

@@ -36,6 +36,9 @@ pub struct Setup {
     /// Keeps the namespaces and tenants of several harbours on one API server
     /// apart; empty for the names that the documentation uses.
     pub suffix: String,
+    /// The service account that Refloat signs in as, `namespace:name`, held to its
+    /// roles; without one its token is an administrator's.
+    pub account: Option<String>,
     /// A folder with the published definitions of Velero's and Argo CD's kinds.
     pub specs: Option<PathBuf>,
     /// How long each step of Velero takes.
@@ -51,6 +54,7 @@ impl Default for Setup {
             days_of_backups: 7,
             kubeconfig: None,
             suffix: String::new(),
+            account: None,
             specs: None,
             velero_pace: Duration::from_millis(15),
             patience: Duration::from_secs(60),
@@ -140,6 +144,10 @@ impl Harbour {
             tenant.owner.push_str(&setup.suffix);
         }
 
+        let token = match &setup.account {
+            Some(account) => format!("system:serviceaccount:{account}"),
+            None => REFLOAT_KUBERNETES_TOKEN.to_owned(),
+        };
         let kubeconfig = folder.path().join("kubeconfig");
         let (server, client) = match &setup.kubeconfig {
             None => {
@@ -150,7 +158,7 @@ impl Harbour {
                     ..kubernetes::Options::default()
                 })
                 .await?;
-                tokio::fs::write(&kubeconfig, server.kubeconfig(REFLOAT_KUBERNETES_TOKEN)).await?;
+                tokio::fs::write(&kubeconfig, server.kubeconfig(&token)).await?;
                 let client = server.client("harbour");
                 (Some(server), client)
             }

@@ -226,7 +226,7 @@ fn counterpart<'a>(schema: &Value, item: &Value, before: &'a Value) -> Option<&'
 }
 
 /// A value as CEL sees it: numbers by the schema's type, field names escaped.
-fn convert(schema: &Value, value: &Value) -> Cel {
+pub(super) fn convert(schema: &Value, value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
         Value::Bool(flag) => Cel::Bool(*flag),

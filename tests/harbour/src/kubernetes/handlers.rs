@@ -15,6 +15,8 @@ use super::discovery;
 use super::kinds::{Kind, Origin};
 use super::patch::{Patch, patch};
 use super::pods;
+use super::policy::{self, Review};
+use super::rbac::{self, User, Wish};
 use super::read::{list, render};
 use super::request::{Query, Target, View, body, media_type, segments};
 use super::selector::Selector;
@@ -38,6 +40,7 @@ async fn handle(State(store): State<Arc<Store>>, request: Request) -> Response {
     };
     let path = segments(&head.uri);
     let call = Call {
+        user: User::of(&head.headers),
         store,
         method: head.method,
         headers: head.headers,
@@ -51,6 +54,7 @@ async fn handle(State(store): State<Arc<Store>>, request: Request) -> Response {
 }
 
 struct Call {
+    user: User,
     store: Arc<Store>,
     method: Method,
     headers: HeaderMap,
@@ -128,6 +132,8 @@ impl Call {
         if matches!(kind.origin, Origin::Review) {
             return self.review(&kind, &target);
         }
+        let wish = Wish::of(&self.method, query.flag("watch"), &target);
+        rbac::authorize(&mut self.store.lock(), &self.user, &wish)?;
         let part = match target.subresource.as_deref() {
             None => Part::Main,
             Some(sub) if kind.is("", "Pod") && pods::POSTED.contains(&sub) => {
@@ -176,9 +182,15 @@ impl Call {
                     force: query.flag("force"),
                     named: query.get("fieldManager").is_some(),
                 };
-                let (object, created) = self
-                    .store
-                    .write(|world| patch(world, &kind, &key, part, &sent, &mut write))?;
+                let (object, created) = self.store.write(|world| {
+                    if !self.user.is_master() && part == Part::Main {
+                        let mut trial = query.write(&self.headers)?;
+                        trial.dry_run = true;
+                        let (new, _) = patch(world, &kind, &key, part, &sent, &mut trial)?;
+                        self.admit(world, &kind, &key, &new.value)?;
+                    }
+                    patch(world, &kind, &key, part, &sent, &mut write)
+                })?;
                 warm(&self.store.lock(), &kind, &object);
                 Ok(written(
                     &kind,
@@ -212,9 +224,14 @@ impl Call {
         }
         let mut write = query.write(&self.headers)?;
         let body = self.body()?;
-        let object = self
-            .store
-            .write(|world| write::create(world, kind, ns, body, &mut write))?;
+        let object = self.store.write(|world| {
+            if !self.user.is_master() {
+                rbac::no_escalation(world, &self.user, kind, &body, ns)?;
+                let name = body["metadata"]["name"].as_str().unwrap_or_default();
+                self.admit(world, kind, &Key::new(ns, name), &body)?;
+            }
+            write::create(world, kind, ns, body, &mut write)
+        })?;
         warm(&self.store.lock(), kind, &object);
         Ok(written(kind, &object, view, 201, &write))
     }
@@ -231,6 +248,9 @@ impl Call {
         let body = self.body()?;
         let object = self.store.write(|world| {
             let old = Arc::clone(found(world, kind, key)?);
+            if part == Part::Main {
+                self.admit(world, kind, key, &body)?;
+            }
             write::replace(world, kind, &old, body, part, &mut write)
         })?;
         Ok(written(kind, &object, view, 200, &write))
@@ -244,10 +264,13 @@ impl Call {
         view: View,
     ) -> Result<Response, Failure> {
         let how = query.deletion(&self.body()?)?;
-        match self
-            .store
-            .write(|world| delete::delete(world, kind, key, &how))?
-        {
+        let deleted = self.store.write(|world| {
+            if world.get(kind, key).is_some() {
+                self.admit(world, kind, key, &Value::Null)?;
+            }
+            delete::delete(world, kind, key, &how)
+        })?;
+        match deleted {
             Deleted::Waiting(object) => Ok(raw(200, render(kind, &object, view))),
             Deleted::Gone(object) if kind.is("", "Pod") => {
                 Ok(raw(200, render(kind, &object, view)))
@@ -284,6 +307,7 @@ impl Call {
             for (key, _) in &chosen {
                 // One may be gone because another was deleted.
                 if world.get(kind, key).is_some() {
+                    self.admit(world, kind, key, &Value::Null)?;
                     delete::delete(world, kind, key, &how)?;
                 }
             }
@@ -296,6 +320,29 @@ impl Call {
                 }),
             ))
         })
+    }
+
+    /// Holds a write to the admission policies. An object that is null is deleted;
+    /// one that was not there before is created.
+    fn admit(&self, world: &World, kind: &Kind, key: &Key, object: &Value) -> Result<(), Failure> {
+        let old = world.get(kind, key).map(Arc::clone);
+        let operation = match (&old, object) {
+            (_, Value::Null) => "DELETE",
+            (Some(_), _) => "UPDATE",
+            (None, _) => "CREATE",
+        };
+        policy::admit(
+            world,
+            &Review {
+                user: &self.user,
+                kind,
+                namespace: kind.namespaced.then_some(key.ns.as_str()),
+                name: &key.name,
+                operation,
+                object,
+                old: old.as_ref().map_or(&Value::Null, |old| &old.value),
+            },
+        )
     }
 
     /// The `finalize` subresource of a namespace: sets what holds it.
@@ -332,7 +379,7 @@ impl Call {
         Ok(answer(201, &done))
     }
 
-    /// Answers the reviews: whoever asks is known by the token and may do everything.
+    /// Answers the reviews: who asks is known by the token, what they may do by the roles.
     fn review(&self, kind: &Kind, target: &Target) -> Result<Response, Failure> {
         if self.method != Method::POST || target.name.is_some() {
             return Err(Failure::method_not_allowed());
@@ -341,26 +388,23 @@ impl Call {
         if !review.is_object() {
             return Err(Failure::bad_request("the body is not an object"));
         }
-        let token = self
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
-        let user = |token: Option<&str>| {
-            json!({
-                "username": token.unwrap_or("system:anonymous"),
-                "groups": [if token.is_some() { "system:authenticated" } else { "system:unauthenticated" }],
-            })
-        };
         review["kind"] = json!(kind.kind);
         review["apiVersion"] = json!(kind.api_version());
         review["status"] = match kind.kind.as_str() {
-            "SelfSubjectReview" => json!({"userInfo": user(token)}),
+            "SelfSubjectReview" => json!({"userInfo": self.user.info()}),
             "TokenReview" => {
                 let asked = review["spec"]["token"].as_str();
-                json!({"authenticated": asked.is_some(), "user": user(asked)})
+                json!({"authenticated": asked.is_some(), "user": User::with(asked).info()})
             }
-            _ => json!({"allowed": true, "reason": "this server allows everything"}),
+            of => {
+                let user = match review["spec"]["user"].as_str() {
+                    Some(other) if of != "SelfSubjectAccessReview" => User::with(Some(other)),
+                    _ => self.user.clone(),
+                };
+                let allowed = Wish::asked(&review["spec"]["resourceAttributes"])
+                    .is_none_or(|wish| rbac::may(&self.store.lock(), &user, &wish));
+                json!({"allowed": allowed})
+            }
         };
         Ok(answer(201, &review))
     }

@@ -4,10 +4,10 @@
 use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::api::{
-    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch,
-    coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery,
-    events::v1 as events, networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac,
-    storage::v1 as storage,
+    admissionregistration::v1 as admissionregistration, apps::v1 as apps,
+    autoscaling::v2 as autoscaling, batch::v1 as batch, coordination::v1 as coordination,
+    core::v1 as core, discovery::v1 as discovery, events::v1 as events,
+    networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac, storage::v1 as storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as extensions;
 use serde::Serialize;
@@ -160,6 +160,8 @@ const TABLE: &[Row] = table! {
     "rbac.authorization.k8s.io", "v1", RoleBinding, "rolebindings", [], 0, rbac::RoleBinding;
     "rbac.authorization.k8s.io", "v1", ClusterRole, "clusterroles", [], CLUSTER, rbac::ClusterRole;
     "rbac.authorization.k8s.io", "v1", ClusterRoleBinding, "clusterrolebindings", [], CLUSTER, rbac::ClusterRoleBinding;
+    "admissionregistration.k8s.io", "v1", ValidatingAdmissionPolicy, "validatingadmissionpolicies", [], CLUSTER | STATUS | GENERATION, admissionregistration::ValidatingAdmissionPolicy;
+    "admissionregistration.k8s.io", "v1", ValidatingAdmissionPolicyBinding, "validatingadmissionpolicybindings", [], CLUSTER, admissionregistration::ValidatingAdmissionPolicyBinding;
     "coordination.k8s.io", "v1", Lease, "leases", [], 0, coordination::Lease;
     "events.k8s.io", "v1", Event, "events", ["ev"], 0, events::Event;
     "storage.k8s.io", "v1", StorageClass, "storageclasses", ["sc"], CLUSTER, storage::StorageClass;

@@ -3,7 +3,8 @@
 //! It speaks the API over plain HTTP: discovery, every verb on the built-in
 //! kinds and on custom ones, watches, patches, server-side apply, schemas. It
 //! runs no controllers, except that it empties namespaces (and custom
-//! resource definitions) that are being deleted. Every token is accepted.
+//! resource definitions) that are being deleted. Every token is accepted; those of
+//! service accounts are held to their roles and to admission policies.
 
 mod admission;
 mod apply;
@@ -21,6 +22,8 @@ mod names;
 mod patch;
 mod persist;
 mod pods;
+mod policy;
+mod rbac;
 mod read;
 mod request;
 mod schema;
@@ -51,6 +54,7 @@ use self::store::Store;
 use crate::gate::{self, Gate, Service};
 
 pub use self::crds::install_crds;
+pub use self::rbac::Rights;
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -165,6 +169,11 @@ impl Server {
                 (path, object.value.clone())
             })
             .collect()
+    }
+
+    /// What service accounts were let do and what not, since the start.
+    pub fn rights(&self) -> Rights {
+        self.store.lock().rights.clone()
     }
 
     /// Forgets the history of changes: watches end, and going on from a version

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::custom::Customs;
 use super::kinds::{self, Kind};
+use super::rbac::Rights;
 
 /// How many changes of a resource are kept for watches that start late.
 const HISTORY: usize = 8192;
@@ -178,6 +179,8 @@ pub(super) struct World {
     collections: HashMap<String, Collection>,
     pub(super) customs: Customs,
     snapshots: BTreeMap<u64, Snapshot>,
+    /// What service accounts asked for, granted or not.
+    pub(super) rights: Rights,
 }
 
 impl World {
@@ -188,6 +191,7 @@ impl World {
             collections: HashMap::new(),
             customs: Customs::default(),
             snapshots: BTreeMap::new(),
+            rights: Rights::default(),
         }
     }
 
@@ -196,6 +200,11 @@ impl World {
         self.collections
             .entry(kind.qualified())
             .or_insert_with(|| Collection::new(floor))
+    }
+
+    /// The objects of a resource, if it ever had any.
+    pub(super) fn existing(&self, kind: &Kind) -> Option<&Collection> {
+        self.collections.get(&kind.qualified())
     }
 
     pub(super) fn get(&self, kind: &Kind, key: &Key) -> Option<&Object> {

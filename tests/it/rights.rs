@@ -1,0 +1,314 @@
+//! Refloat with the account and the roles of `deploy/`: what it needs it may do,
+//! what it may do it needs, and it deletes nowhere but where it is clearing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use harbour::Setup;
+use harbour::velero::Ending;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Client, ResourceExt as _};
+use refloat::request::Phase;
+use serde_json::Value;
+
+use crate::refloat::{FAST, Refloat, external, until};
+use crate::world::World;
+
+const ACCOUNT: &str = "refloat:refloat";
+const RIGHTS: &str = "kubernetes: { clearingRole: refloat-clearing, kubeconfig: ";
+
+/// The objects of a manifest in `deploy/base`.
+fn manifest(file: &str) -> anyhow::Result<Vec<Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy/base")
+        .join(file);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(serde_saphyr::from_multiple(&text)?)
+}
+
+/// Applies an object as an administrator would.
+async fn apply(client: &Client, object: &Value) -> anyhow::Result<()> {
+    let kind = object["kind"].as_str().context("no kind")?;
+    let api_version = object["apiVersion"].as_str().context("no apiVersion")?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let plural = match kind {
+        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
+        kind => format!("{}s", kind.to_lowercase()),
+    };
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural);
+    let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object["metadata"]["name"].as_str().context("no name")?;
+    api.patch(
+        name,
+        &PatchParams::apply("installer").force(),
+        &Patch::Apply(object),
+    )
+    .await
+    .with_context(|| format!("apply {kind} {name}"))?;
+    Ok(())
+}
+
+/// Every right that the roles give: `role: verb resource.group`.
+fn given() -> anyhow::Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for object in manifest("rbac.yaml")? {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let role = match object["kind"].as_str() {
+            Some("ClusterRole") => format!("ClusterRole/{name}"),
+            Some("Role") => {
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+                format!("Role/{namespace}/{name}")
+            }
+            _ => continue,
+        };
+        let texts = |value: &Value| -> Vec<String> {
+            let items = value.as_array().into_iter().flatten();
+            items.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    let (plural, sub) = match resource.split_once('/') {
+                        Some((plural, sub)) => (plural.to_owned(), format!("/{sub}")),
+                        None => (resource.clone(), String::new()),
+                    };
+                    let dotted = if group.is_empty() {
+                        String::new()
+                    } else {
+                        format!(".{group}")
+                    };
+                    for verb in texts(&rule["verbs"]) {
+                        all.insert(format!("{role}: {verb} {plural}{dotted}{sub}"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+async fn world() -> anyhow::Result<World> {
+    let world = World::start(Setup {
+        account: Some(ACCOUNT.to_owned()),
+        days_of_backups: 2,
+        ..Setup::default()
+    })
+    .await?;
+    for file in ["serviceaccount.yaml", "rbac.yaml", "policy.yaml"] {
+        for object in manifest(file)? {
+            apply(&world.harbour.client.0, &object).await?;
+        }
+    }
+    Ok(world)
+}
+
+fn config(world: &World) -> anyhow::Result<String> {
+    let more = format!("{FAST}notifications: {{ reviewers: platform, every: 50ms }}\n");
+    let config = world.harbour.refloat_config(&more)?;
+    Ok(config.replace("kubernetes: { kubeconfig: ", RIGHTS))
+}
+
+/// Bindings of the right to delete, and namespaces that are written down as being cleared.
+async fn standing(world: &World) -> anyhow::Result<Vec<String>> {
+    let bindings: Api<RoleBinding> = Api::all(world.harbour.client.0.clone());
+    let mut all: Vec<String> = bindings
+        .list(&ListParams::default())
+        .await?
+        .iter()
+        .filter(|binding| binding.role_ref.name == "refloat-clearing")
+        .map(|binding| binding.namespace().unwrap_or_default())
+        .collect();
+    let maps: Api<ConfigMap> = Api::namespaced(world.harbour.client.0.clone(), "refloat");
+    let written = maps.get("refloat-clearing").await?;
+    all.extend(written.data.unwrap_or_default().into_keys());
+    Ok(all)
+}
+
+async fn given_in(world: &World, namespace: &str) -> anyhow::Result<RoleBinding> {
+    let api: Api<RoleBinding> = Api::namespaced(world.harbour.client.0.clone(), namespace);
+    Ok(api.get("refloat-clearing").await?)
+}
+
+/// The words in which the API server refused.
+fn refused<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> String {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 => status.message,
+        other => format!("not refused: {other:?}"),
+    }
+}
+
+/// What was read and refused so far, for a failure that is hard to see otherwise.
+fn said(world: &World, refloat: &Refloat) -> String {
+    let server = world.harbour.kubernetes.as_ref();
+    let refused = server.map(|server| server.rights().refused);
+    format!("refused: {refused:#?}\n{}", refloat.shown())
+}
+
+/// The main job, with Velero's words for a Restore that went badly, since those
+/// are fetched by a way of their own; a schedule; and what people are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: only the harbour's own API server tells which rights were used");
+        return Ok(());
+    }
+    let world = world().await?;
+    let mut refloat = Refloat::start(&config(&world)?)?;
+    world
+        .harbour
+        .velero
+        .faults()
+        .end_next_restore(Ending::PartiallyFailed(
+            [("poseidon1-dev".to_owned(), vec!["disk full".to_owned()])].into(),
+        ));
+    let name = world
+        .ask(
+            &mut refloat,
+            "restore request tenant:poseidon1 namespaces:dev reason:\"bad migration\"",
+        )
+        .await?;
+    world.until_asked(&name).await?;
+    refloat.say("as grace: approve").await?;
+    world
+        .until_phase(&name, Phase::Stuck)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    refloat.say("as grace: restore retry").await?;
+    world.until_phase_through_stuck(&name, Phase::Done).await?;
+    assert_eq!(standing(&world).await?, Vec::<String>::new());
+    let name = world
+        .order_schedule(
+            &mut refloat,
+            "schedule change tenant:poseidon1 name:weekly new_name:sundays when:\"Sundays 03:30\" keep:60d",
+        )
+        .await?;
+    world.until_schedule_asked(&name).await?;
+    refloat.say(&format!("as grace: approve {name}")).await?;
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Confirming)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    let faults = world.harbour.velero.faults();
+    faults.set_location_down(Some("connection refused"));
+    refloat.until("Attention: Velero cannot reach").await?;
+    faults.set_location_down(None);
+    refloat.until("Over: The storage location").await?;
+    let server = world.harbour.kubernetes.as_ref().context("no server")?;
+    let given = given()?;
+    let idle = || -> Vec<String> {
+        let used = server.rights().used;
+        let is_used = |right: &String| match right.split_once(" *.*") {
+            // A rule for every resource is used by any of them.
+            Some((verb, _)) => used.iter().any(|used| used.starts_with(verb)),
+            None => used.contains(right),
+        };
+        given.iter().filter(|it| !is_used(it)).cloned().collect()
+    };
+    until(|| async { Ok(idle().is_empty()) })
+        .await
+        .with_context(|| {
+            format!(
+                "nothing needs these of deploy/base/rbac.yaml: {:#?}",
+                idle()
+            )
+        })?;
+    assert_eq!(
+        server.rights().refused,
+        BTreeSet::new(),
+        "the roles in deploy/base/rbac.yaml are not enough"
+    );
+    refloat.stop().await?;
+    world.end().await
+}
+
+/// Killed in the middle of a clearing, the right to delete is taken back after
+/// the start, and nothing stands once the request is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_delete_does_not_outlive_the_clearing() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: a shared API server has roles of its own");
+        return Ok(());
+    }
+    let world = world().await?;
+    // A finalizer that nobody takes off holds the clearing where it is.
+    let maps: Api<ConfigMap> = Api::namespaced(world.harbour.client.0.clone(), "poseidon1-dev");
+    let held =
+        serde_json::json!({"metadata": {"name": "held", "finalizers": ["example.com/held"]}});
+    maps.create(&PostParams::default(), &serde_json::from_value(held)?)
+        .await?;
+    let mut refloat = Refloat::start(&config(&world)?)?;
+    let name = world
+        .ask(
+            &mut refloat,
+            "restore request tenant:poseidon1 namespaces:dev reason:\"bad migration\"",
+        )
+        .await?;
+    world.until_asked(&name).await?;
+    refloat.say("as grace: approve").await?;
+    until(|| async {
+        let map = maps.get_opt("held").await?;
+        Ok(map.is_some_and(|map| map.metadata.deletion_timestamp.is_some()))
+    })
+    .await
+    .with_context(|| said(&world, &refloat))?;
+    assert!(!standing(&world).await?.is_empty());
+
+    // While it clears one namespace it can delete in no other, and no Namespace at all.
+    let server = world.harbour.kubernetes.as_ref().context("no server")?;
+    let as_refloat = server.client(&format!("system:serviceaccount:{ACCOUNT}"));
+    let elsewhere: Api<ConfigMap> = Api::namespaced(as_refloat.clone(), "poseidon1-test");
+    let namespaces: Api<Namespace> = Api::all(as_refloat.clone());
+    insta::assert_snapshot!(
+        refused(elsewhere.delete("web", &DeleteParams::default()).await),
+        @r#"configmaps "web" is forbidden: User "system:serviceaccount:refloat:refloat" cannot delete resource "configmaps" in API group "" in the namespace "poseidon1-test""#
+    );
+    insta::assert_snapshot!(
+        refused(namespaces.delete("poseidon1-dev", &DeleteParams::default()).await),
+        @r#"namespaces "poseidon1-dev" is forbidden: ValidatingAdmissionPolicy 'refloat-deletes' with binding 'refloat-deletes' denied request: Refloat never deletes a Namespace."#
+    );
+    // Not even where somebody bound the right for good.
+    let mut binding = given_in(&world, "poseidon1-dev").await?;
+    binding.metadata.namespace = Some("poseidon1-test".to_owned());
+    binding.metadata.resource_version = None;
+    binding.metadata.uid = None;
+    let by_hand: Api<RoleBinding> =
+        Api::namespaced(world.harbour.client.0.clone(), "poseidon1-test");
+    by_hand.create(&PostParams::default(), &binding).await?;
+    insta::assert_snapshot!(
+        refused(elsewhere.delete("web", &DeleteParams::default()).await),
+        @r#"configmaps "web" is forbidden: ValidatingAdmissionPolicy 'refloat-deletes' with binding 'refloat-deletes' denied request: no approved request is clearing the namespace "poseidon1-test""#
+    );
+    // Nor can it bind it there itself, or bind anything else.
+    binding.metadata.name = Some("another".to_owned());
+    let bindings: Api<RoleBinding> = Api::namespaced(as_refloat.clone(), "poseidon1-test");
+    insta::assert_snapshot!(
+        refused(bindings.create(&PostParams::default(), &binding).await),
+        @r#"rolebindings.rbac.authorization.k8s.io "another" is forbidden: ValidatingAdmissionPolicy 'refloat-bindings' with binding 'refloat-bindings' denied request: no approved request is clearing the namespace "poseidon1-test""#
+    );
+    binding.role_ref.name = "refloat-read".to_owned();
+    insta::assert_snapshot!(
+        refused(bindings.create(&PostParams::default(), &binding).await),
+        @r#"clusterroles.rbac.authorization.k8s.io "refloat-read" is forbidden: User "system:serviceaccount:refloat:refloat" cannot bind resource "clusterroles" in API group "rbac.authorization.k8s.io" at the cluster scope"#
+    );
+
+    by_hand
+        .delete("refloat-clearing", &DeleteParams::default())
+        .await?;
+    refloat.kill();
+    let free = serde_json::json!({"metadata": {"finalizers": null}});
+    maps.patch("held", &PatchParams::default(), &Patch::Merge(&free))
+        .await?;
+    let refloat = Refloat::start(&config(&world)?)?;
+    world.until_phase(&name, Phase::Done).await?;
+    assert_eq!(standing(&world).await?, Vec::<String>::new());
+    refloat.stop().await?;
+    world.end().await
+}
