@@ -256,7 +256,7 @@ impl Pass<'_> {
             starter
         } else {
             let body = json!({ "content": content, "allowed_mentions": show::nobody() });
-            self.post(channel, body, "starter").await?
+            id_of(&self.post(channel, body, "starter").await?)?
         };
         let route = Route::ChannelMessageThreads {
             channel_id: ChannelId::from(channel),
@@ -316,6 +316,7 @@ impl Pass<'_> {
             .find(state, thread, &title)
             .await?
             .filter(|found| Some(*found) != before);
+        let mut shows_it = false;
         let card = if let Some(card) = found {
             card
         } else {
@@ -324,14 +325,18 @@ impl Pass<'_> {
                 Some(before) => format!("card-after-{before}"),
                 None => "card".to_owned(),
             };
-            self.post(thread, body.clone(), &key).await?
+            let sent = self.post(thread, body.clone(), &key).await?;
+            // The nonce may have found what an earlier process sent.
+            let says = |message: &Value| message["embeds"][0]["description"].clone();
+            shows_it = says(&sent) == says(&body);
+            id_of(&sent)?
         };
         *lock(&self.known.edited) = Some(Instant::now());
         state.kept.card = Some(card);
         // What was found may show an older state.
-        state.card = found.is_none().then_some(body);
+        state.card = shows_it.then_some(body);
         self.save(state).await?;
-        if found.is_some() {
+        if !shows_it {
             self.known.stir.notify_one();
         }
         Ok(())
@@ -341,11 +346,14 @@ impl Pass<'_> {
     async fn say(&self, state: &mut State, thread: Id, message: &Message) -> anyhow::Result<()> {
         let reviewers = self.inner.config.reviewers_role;
         let content = show::content(message, reviewers);
-        let id = if let Some(id) = self.find(state, thread, &content).await? {
-            id
+        // What an earlier process sent may have buttons that can still be pressed.
+        let (id, closed) = if let Some(id) = self.find(state, thread, &content).await? {
+            (id, false)
         } else {
             let body = show::message(self.thread, message, reviewers);
-            self.post(thread, body, &message.key).await?
+            let sent = self.post(thread, body, &message.key).await?;
+            let button = &sent["components"][0]["components"][0];
+            (id_of(&sent)?, button["disabled"] == true)
         };
         state
             .kept
@@ -354,7 +362,7 @@ impl Pass<'_> {
         if let Some(digest) = &message.digest {
             let question = Question {
                 digest: digest.clone(),
-                open: message.ask,
+                open: message.ask || !closed,
                 ..Question::default()
             };
             state.kept.questions.insert(id.to_string(), question);
@@ -433,8 +441,9 @@ impl Pass<'_> {
         }
     }
 
-    /// Sends a message; the same key is taken once.
-    async fn post(&self, channel: Id, mut body: Value, key: &str) -> Result<Id, RestError> {
+    /// Sends a message; the same key is taken once. Answers with the message as it
+    /// is, which may be one that was sent before.
+    async fn post(&self, channel: Id, mut body: Value, key: &str) -> Result<Value, RestError> {
         body["nonce"] = json!(show::nonce(&self.thread.uid, key));
         body["enforce_nonce"] = json!(true);
         let route = Route::ChannelMessages {
@@ -443,7 +452,7 @@ impl Pass<'_> {
         let call = Call::new(LightMethod::Post, route)
             .body(body)
             .lane(self.known.lane());
-        id_of(&self.inner.rest.send(call).await?)
+        self.inner.rest.send(call).await
     }
 
     /// A message of the thread by what it says, if an earlier process sent it and
