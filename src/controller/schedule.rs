@@ -10,7 +10,7 @@ use super::Context;
 use super::machine::Machine;
 use crate::effects::github::{Closing, Merging, Proposal, Proposed, describe_schedule};
 use crate::effects::{argocd, schedules};
-use crate::order::OrderError;
+use crate::order::{OrderError, ScheduleName};
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::{LastError, Opened, Step};
 use crate::schedule::checks::{schedules_of, unwanted};
@@ -188,12 +188,18 @@ async fn survey(context: &Context, request: &ScheduleRequest) -> anyhow::Result<
     }
     let ordered = github.ordered(&spec.tenant).await?;
     let made = spec.change.new_name.as_ref().unwrap_or(&spec.change.name);
-    let live = schedules::schedule(
-        &context.clients.kube,
-        &context.config.velero.namespace,
-        &velero_name(&spec.tenant, made),
-    )
-    .await?;
+    // What is no name is refused by the checks, and cannot be asked for.
+    let live = match ScheduleName::parse(made) {
+        Ok(made) => {
+            schedules::schedule(
+                &context.clients.kube,
+                &context.config.velero.namespace,
+                &velero_name(&spec.tenant, made.as_str()),
+            )
+            .await?
+        }
+        Err(_) => None,
+    };
     Ok(Survey {
         permitted,
         tenants: ordered.tenants,

@@ -29,10 +29,22 @@ pub async fn run<C: Chat>(
     chat: Arc<C>,
     stop: CancellationToken,
 ) {
+    run_by(Timestamp::now, config, clients, chat, stop).await;
+}
+
+/// As [`run`], by a clock of its own: that by which the backups were made.
+pub async fn run_by<C: Chat>(
+    clock: impl Fn() -> Timestamp + Send + Sync,
+    config: Arc<Config>,
+    clients: Clients,
+    chat: Arc<C>,
+    stop: CancellationToken,
+) {
     let Some(policy) = &config.notifications else {
         return;
     };
     let mut teller = Teller {
+        clock: &clock,
         config: &config,
         policy,
         clients: &clients,
@@ -41,12 +53,9 @@ pub async fn run<C: Chat>(
         read_at: None,
     };
     let every = policy.every.unsigned_abs();
-    loop {
-        let looked = tokio::select! {
-            () = stop.cancelled() => return,
-            looked = teller.look() => looked,
-        };
-        if let Err(error) = looked {
+    while !stop.is_cancelled() {
+        // Not cut short by a stop: what was said is to be written down.
+        if let Err(error) = teller.look().await {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "people could not be told of everything; it is tried again"
@@ -60,6 +69,7 @@ pub async fn run<C: Chat>(
 }
 
 struct Teller<'a, C> {
+    clock: &'a (dyn Fn() -> Timestamp + Send + Sync),
     config: &'a Config,
     policy: &'a Policy,
     clients: &'a Clients,
@@ -80,7 +90,7 @@ impl<C: Chat> Teller<'_, C> {
         let tenant_of = |namespaces: &[String]| self.tenant_of(namespaces);
         let known = |key: &str| told.concerns.contains_key(key);
         let facts: Facts = notes::observe(kube, self.config, &tenant_of, &known).await?;
-        let now = Timestamp::now();
+        let now = (self.clock)();
         let began = told.began.unwrap_or(now);
         let found = concerns(&facts, self.policy, began, now);
         let mut after = next(&told, &found, self.policy, |line| harmless(line, LINE), now);

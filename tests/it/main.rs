@@ -21,6 +21,7 @@ mod endings;
 mod kills;
 mod latency;
 mod notify;
+mod notify_kills;
 mod refloat;
 mod refusals;
 mod restore;

@@ -47,7 +47,7 @@ async fn well() -> anyhow::Result<World> {
 }
 
 /// What people know, as the cluster keeps it.
-async fn kept(world: &World) -> anyhow::Result<Told> {
+pub async fn kept(world: &World) -> anyhow::Result<Told> {
     let maps: Api<ConfigMap> = Api::namespaced(
         world.harbour.client.0.clone(),
         &world.harbour.namespaces.refloat,
@@ -290,7 +290,7 @@ async fn quiet_hours_hold_it_back_and_fold_it_together() -> anyhow::Result<()> {
             .until(&format!("[#poseidon] - The backup {name} of "))
             .await?;
     }
+    until(|| async { Ok(kept(&world).await?.outbox.is_empty()) }).await?;
     refloat.stop().await?;
-    assert!(kept(&world).await?.outbox.is_empty());
     world.end().await
 }

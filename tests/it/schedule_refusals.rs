@@ -188,3 +188,80 @@ async fn what_does_not_fit_the_order_is_refused_in_the_thread() -> anyhow::Resul
     assert_eq!(world.order("poseidon1").await?, order);
     world.end().await
 }
+
+/// A request that was not made in the chat is held to the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_past_the_chat_is_refused_too() -> anyhow::Result<()> {
+    use kube::api::{Patch, PatchParams, PostParams};
+    use refloat::request::Person;
+    use refloat::schedule::resource::{Action, Change};
+    use refloat::schedule::{ScheduleRequest, ScheduleRequestSpec};
+
+    let world = World::start(Setup {
+        days_of_backups: 1,
+        ..Setup::default()
+    })
+    .await?;
+    let order = world.order("poseidon1").await?;
+    let refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let spec =
+        |who: &str, tenant: &str, name: &str, schedule: &str, ttl: &str| ScheduleRequestSpec {
+            tenant: world.here(tenant),
+            change: Change {
+                action: Action::Add,
+                name: name.to_owned(),
+                new_name: None,
+                schedule: Some(schedule.to_owned()),
+                ttl: Some(ttl.to_owned()),
+                words: None,
+            },
+            requester: Person {
+                chat: "console".to_owned(),
+                id: who.to_owned(),
+                name: who.to_owned(),
+            },
+            votes: Vec::new(),
+            withdrawal: None,
+            choice: None,
+        };
+    let mut sentences = Vec::new();
+    for (number, spec) in [
+        spec("ada", "poseidon1", "n", "0 1 * * 7", "24h0m0s"),
+        spec("ada", "poseidon1", "n", "0 1 * * *", "7d"),
+        spec("ada", "poseidon1", "Not a name", "0 1 * * *", "24h0m0s"),
+        spec("ada", "triton2", "n", "0 1 * * *", "24h0m0s"),
+        spec("stranger", "poseidon1", "n", "0 1 * * *", "24h0m0s"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("by-hand-{number}");
+        let request = ScheduleRequest::new(&name, spec);
+        world
+            .schedule_requests()
+            .create(&PostParams::default(), &request)
+            .await?;
+        let request = world.until_schedule(&name, Phase::Refused).await?;
+        let ending = request.status.and_then(|status| status.ending);
+        let message = ending.map(|ending| ending.message).unwrap_or_default();
+        sentences.push(world.plain(&message));
+    }
+    assert_snapshot!(sentences.join("\n"), @r#"
+    `0 1 * * 7` is no schedule: day of week `7`: 7 is above the highest, 6; write for example "0 1 * * *" or @daily.
+    `7d` is no duration as an order takes it: Go knows no days and no weeks. Write it as Go does, such as 168h0m0s.
+    `Not a name` is no name: only a-z, 0-9 and `-` are allowed, as in `daily`.
+    You may not order schedules for the tenant triton2. You may order schedules for poseidon1.
+    You may not order schedules for the tenant poseidon1. There is no tenant that you may order schedules for; ask the platform's reviewers for the right.
+    "#);
+    // What it asks for cannot be changed afterwards.
+    let other = serde_json::json!({ "spec": { "change": { "name": "other" } } });
+    let changed = world
+        .schedule_requests()
+        .patch("by-hand-0", &PatchParams::default(), &Patch::Merge(&other))
+        .await;
+    let refused = changed.expect_err("it is immutable").to_string();
+    assert!(refused.contains("cannot be changed"), "{refused}");
+    refloat.stop().await?;
+    assert_eq!(world.order("poseidon1").await?, order);
+    world.end().await
+}

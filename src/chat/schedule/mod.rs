@@ -2,6 +2,8 @@
 
 mod card;
 mod milestones;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 

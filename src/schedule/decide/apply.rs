@@ -357,7 +357,7 @@ fn bad_run(run: &Run) -> String {
         run.phase,
         run.failure
             .as_ref()
-            .map(|why| format!(" ({why})"))
+            .map(|why| format!(": {why}"))
             .unwrap_or_default()
     )
 }

@@ -340,3 +340,126 @@ impl Desk {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::samples::{at, people, person};
+    use crate::request::resource::Opened;
+    use crate::schedule::resource::{Action, Change, Checked};
+    use crate::schedule::{Fact, ScheduleRequestSpec, apply};
+
+    /// A request of Anna's that waits for approval, or goes on from there.
+    fn request(requester: &str, more: Vec<Fact>) -> ScheduleRequest {
+        let mut request = ScheduleRequest::new(
+            "poseidon1-7k2p9m",
+            ScheduleRequestSpec {
+                tenant: "poseidon1".to_owned(),
+                change: Change {
+                    action: Action::Remove,
+                    name: "daily".to_owned(),
+                    new_name: None,
+                    schedule: None,
+                    ttl: None,
+                    words: None,
+                },
+                requester: person(requester),
+                votes: Vec::new(),
+                withdrawal: None,
+                choice: None,
+            },
+        );
+        request.metadata.uid = Some("uid".to_owned());
+        let mut status = ScheduleStatus::default();
+        for fact in more {
+            apply(&mut status, fact, at(1));
+        }
+        request.status = Some(status);
+        request
+    }
+
+    fn checked() -> Fact {
+        Fact::Checked(Box::new(Checked {
+            at: at(1),
+            order_path: "x".to_owned(),
+            namespaces: Vec::new(),
+            before: None,
+            after: None,
+            checks: Vec::new(),
+        }))
+    }
+
+    fn opened(head: &str) -> Fact {
+        Fact::PullOpened(Opened {
+            number: 7,
+            url: "https://x".to_owned(),
+            branch: "b".to_owned(),
+            head_sha: head.to_owned(),
+        })
+    }
+
+    fn say(request: &ScheduleRequest, who: &str, verdict: Verdict, said: Option<&str>) -> String {
+        let now = at(500);
+        match vote(request, &person(who), &people(), verdict, said, None, now) {
+            Ok(Cast::New(vote)) => {
+                assert_eq!(vote.digest, digest_of(request));
+                format!("{:?} by {}", vote.verdict, vote.by.name)
+            }
+            Ok(Cast::Already(words)) => format!("already: {words}"),
+            Err(words) => words,
+        }
+    }
+
+    #[test]
+    fn who_may_vote_and_when() {
+        use Verdict::{Approve, Deny};
+        let waiting = request("anna", vec![checked(), opened("head")]);
+        let own = request("olga-discord", vec![checked(), opened("head")]);
+        let digest = digest_of(&waiting);
+        let mut again = waiting.clone();
+        again.spec.votes.push(Vote {
+            by: person("ravi"),
+            at: at(400),
+            verdict: Approve,
+            digest: digest.clone(),
+            reason: None,
+        });
+        // The same yes is none to another head.
+        let mut moved = again.clone();
+        if let Some(status) = &mut moved.status {
+            apply(status, opened("other"), at(450));
+        }
+        let merged = vec![checked(), opened("head"), Fact::PullMerged(None)];
+        let lines = [
+            say(&waiting, "ravi", Approve, None),
+            say(&waiting, "ravi", Deny, None),
+            say(&waiting, "ravi", Approve, Some(&digest[..6])),
+            say(&waiting, "ravi", Approve, Some("ffffff")),
+            say(&waiting, "anna", Approve, None),
+            say(&waiting, "mallory", Approve, None),
+            // Reviewer and requester, by another account.
+            say(&own, "olga", Approve, None),
+            say(&own, "olga", Deny, None),
+            say(&again, "ravi", Approve, None),
+            say(&moved, "ravi", Approve, None),
+            say(&request("anna", vec![]), "ravi", Approve, None),
+            say(&request("anna", vec![checked()]), "ravi", Approve, None),
+            say(&request("anna", merged), "ravi", Approve, None),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @"
+        Approve by Ravi
+        Deny by Ravi
+        Approve by Ravi
+        `poseidon1-7k2p9m` has changed meanwhile: `ffffff` is not what it is now (`a8901e7e`). Read its card again, then say `approve poseidon1-7k2p9m digest:a8901e7e`.
+        You may not approve `poseidon1-7k2p9m`: you are not a reviewer. Reviewers are Ravi and Olga.
+        I do not know you here: the configuration has no entry for your account `mallory` of the chat `console`. Ask the platform team to add it.
+        You asked for `poseidon1-7k2p9m` yourself, so that another reviewer has to approve it. Reviewers are Ravi and Olga.
+        You asked for `poseidon1-7k2p9m` yourself: to call it off, say `schedule withdraw poseidon1-7k2p9m`.
+        already: You have approved exactly this of `poseidon1-7k2p9m` already; nothing is changed.
+        Approve by Ravi
+        `poseidon1-7k2p9m` is still being checked: wait until its thread asks for approval.
+        The pull request of `poseidon1-7k2p9m` is being opened, and an approval is bound to it: wait until the thread asks for approval.
+        `poseidon1-7k2p9m` does not wait for approval: it is being applied by Argo CD. See `schedule status poseidon1-7k2p9m`.
+        ");
+    }
+}
