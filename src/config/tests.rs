@@ -106,7 +106,16 @@ fn discord_needs_its_ids() {
     let text = |chat: &str| {
         format!("github: {{ repository: a/b, tokenEnv: PATH }}\nchat: {{ kind: discord, {chat} }}")
     };
-    assert_snapshot!(faults(&text("guild: restores, channel: '12', api: 'https://x/api', commands: all, roles: [{role: '1'}], channels: [a], token: x")), @"");
+    assert_snapshot!(faults(&text("guild: restores, channel: '12', api: 'https://x/api', commands: all, roles: [{role: '1'}], channels: [a], token: x")), @r"
+    chat.api: write an address that begins with https://, without /api
+    chat.token: a secret does not belong in this file: name a file with tokenFile, or a variable of the environment with tokenEnv
+    chat.tokenFile: is missing; name a file with it, or a variable with tokenEnv
+    chat.guild: restores is not an id: turn on the developer mode in Discord's settings, then choose Copy ID on the server, channel or role
+    chat.channels: a is not an id: turn on the developer mode in Discord's settings, then choose Copy ID on the server, channel or role
+    chat.reviewersRole: is missing
+    chat.roles[0].tenants: names no tenant: take the role out, or name one
+    chat.commands: all is neither guild nor global
+    ");
     let good = "tokenEnv: PATH, guild: 12, channel: '13', reviewersRole: '14'";
     let config = Config::parse(&text(good)).expect("it is valid");
     let Chat::Discord(discord) = config.chat else {

@@ -110,12 +110,12 @@ mod tests {
         let mut waiting = in_phase(Phase::AwaitingApproval);
         approve(&mut waiting);
         assert_eq!(words(&mut waiting, "olga"), "left: ");
-        insta::assert_snapshot!(words(&mut waiting, "ravi-discord"), @"");
+        insta::assert_snapshot!(words(&mut waiting, "ravi-discord"), @"written: Ravi took back the approval of `poseidon1-7k2p9`. Nothing is deleted without another.");
         assert!(waiting.spec.votes.is_empty());
         assert_eq!(words(&mut waiting, "ravi"), "left: ");
         let mut clearing = in_phase(Phase::Clearing);
         approve(&mut clearing);
-        insta::assert_snapshot!(words(&mut clearing, "ravi"), @"");
+        insta::assert_snapshot!(words(&mut clearing, "ravi"), @"refused: Ravi, your approval of `poseidon1-7k2p9` cannot be taken back any more: the clearing has begun.");
         let mut done = in_phase(Phase::Done);
         approve(&mut done);
         assert_eq!(words(&mut done, "ravi"), "left: ");

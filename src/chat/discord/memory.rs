@@ -250,7 +250,7 @@ mod tests {
             },
         );
         let text = serde_json::to_string(&kept).unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"{"thread":"81384788765712385","messages":{"done":"7"},"questions":{"9":{"digest":"abcdef01","open":true,"voted":{"5":true}}}}"#);
         assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept);
         assert_eq!(
             serde_json::from_str::<Kept>(r#"{"thread":"no id","other":1}"#).unwrap(),
