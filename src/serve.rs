@@ -38,6 +38,20 @@ pub async fn serve<C: Chat>(
         people: Arc::new(config.policy.people.clone()),
         rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
+        previews: {
+            let (config, clients) = (Arc::clone(&config), clients.clone());
+            Arc::new(move |spec| {
+                let (config, clients) = (Arc::clone(&config), clients.clone());
+                async move { controller::preview(&config, &clients, spec).await }.boxed()
+            })
+        },
+        logs: {
+            let (config, clients) = (Arc::clone(&config), clients.clone());
+            Arc::new(move |request| {
+                let (config, clients) = (Arc::clone(&config), clients.clone());
+                async move { controller::restore_log(&config, &clients, &request).await }.boxed()
+            })
+        },
         velero_version: config.velero.version,
         context: context.clone(),
         offered: Offered::default(),

@@ -2,6 +2,13 @@
 //! until it is ready, against the harbour.
 //!
 //! `cargo build --release && cargo run --release --example measure`
+//!
+//! And what clearing takes: the same objects deleted as Refloat does it, by one
+//! `deletecollection` for each kind, and one by one at 5 requests a second. Refloat's
+//! part runs in a process of its own, so that its memory is its own.
+//! `REFLOAT_TEST_KUBECONFIG` names another API server than the harbour's.
+//!
+//! `cargo run --release --example measure -- clearing`
 
 #![allow(
     unreachable_pub,
@@ -15,6 +22,9 @@ mod world;
 
 #[path = "it/refloat.rs"]
 mod refloat;
+
+#[path = "clearing.rs"]
+mod clearing;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -31,6 +41,18 @@ const SETTLING: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => idle().await,
+        ["clearing"] => clearing::measure().await,
+        // What `clearing` starts.
+        ["clear", kubeconfig, namespace] => clearing::clear(kubeconfig, namespace).await,
+        _ => anyhow::bail!("say nothing, or `clearing`"),
+    }
+}
+
+async fn idle() -> anyhow::Result<()> {
     let here = std::env::current_exe()?;
     let binary = here
         .parent()
@@ -57,13 +79,18 @@ async fn main() -> anyhow::Result<()> {
     println!("first answer after {:.0?}", began.elapsed());
     tokio::time::sleep(SETTLING).await;
     let pid = child.id().context("it ended")?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    for line in status.lines() {
-        if line.starts_with("VmRSS") || line.starts_with("VmHWM") {
-            println!("{line}");
-        }
-    }
+    println!("{}", memory(&pid.to_string())?);
     let size = std::fs::metadata(&binary)?.len();
     println!("binary: {} kB", size / 1000);
     Ok(())
+}
+
+/// The resident memory of a process, now and at most.
+fn memory(pid: &str) -> anyhow::Result<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let lines: Vec<&str> = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
+        .collect();
+    Ok(lines.join("\n"))
 }

@@ -10,7 +10,7 @@ use crate::grammar::{
 use crate::options::REQUEST;
 use crate::{Command, Digest, ParseError, RequestName};
 
-const DIGEST_OPTION: OptionSpec = OptionSpec {
+pub(crate) const DIGEST_OPTION: OptionSpec = OptionSpec {
     name: "digest",
     doc: "The digest on the approval card, to approve exactly what you read",
     required: false,

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::approve::DIGEST_OPTION;
 use crate::args::{Args, bad_value};
 use crate::command::write_option;
 use crate::grammar::{Availability, Bare, CommandSpec, OptionSpec, SubcommandSpec};
 use crate::options::{BACKUP, DAY, NAMESPACE, NAMESPACES, REASON, REQUEST, SCHEDULE, TENANT};
 use crate::{
-    Command, Completes, Kind, Namespace, ParseError, Reason, RequestName, Source, Tenant,
+    Command, Completes, Digest, Kind, Namespace, ParseError, Reason, RequestName, Source, Tenant,
     ValueError, plain,
 };
 
@@ -31,6 +32,17 @@ pub enum Restore {
     Undo(Target),
     /// Turns self-heal on again with things as they are, after a request got stuck.
     Resume(Target),
+    /// A reviewer's express consent to what a request's checks mark so.
+    Consent {
+        /// The request; nothing in its own thread.
+        request: Option<RequestName>,
+        /// The beginning of the digest on the card.
+        digest: Option<Digest>,
+    },
+    /// A reviewer lets a request go on without a safety backup.
+    Waive(Target),
+    /// Velero's log of a request's restore.
+    Log(Target),
 }
 
 /// What is to be restored.
@@ -110,10 +122,7 @@ const PREVIEW: SubcommandSpec = SubcommandSpec {
     notes: SOURCES,
     example: "restore preview tenant:poseidon1 namespaces:dev schedule:daily",
     options: &[TENANT, NAMESPACES, SCHEDULE, DAY, BACKUP],
-    availability: Availability::NotYet(
-        "`/restore preview` is not available yet: `/restore request` makes the same checks and shows what would be \
-         deleted before anybody approves.",
-    ),
+    availability: Availability::Now,
     bare: Bare::Refused,
     parse: |args| {
         Ok(Command::Restore(Restore::Preview(Request::parse(
@@ -200,19 +209,48 @@ const RETRY: SubcommandSpec = about(
     |args| Ok(Command::Restore(Restore::Retry(Target::parse(args)?))),
 );
 
-const UNDO: SubcommandSpec = SubcommandSpec {
-    availability: Availability::NotYet(
-        "`/restore undo` is not available yet: ask the platform team to restore the safety backup, or use \
-         `/restore resume` to leave things as they are.",
-    ),
-    ..about(
-        "restore undo",
-        "undo",
-        "Go back to the safety backup of a request that is stuck",
-        "restore undo poseidon1-7k2pq",
-        |args| Ok(Command::Restore(Restore::Undo(Target::parse(args)?))),
-    )
+const UNDO: SubcommandSpec = about(
+    "restore undo",
+    "undo",
+    "Go back to the safety backup of a request, by a new request of its own",
+    "restore undo poseidon1-7k2pq",
+    |args| Ok(Command::Restore(Restore::Undo(Target::parse(args)?))),
+);
+
+const CONSENT: SubcommandSpec = SubcommandSpec {
+    line: "restore consent",
+    name: "consent",
+    doc: "Consent, as a reviewer, to what the checks of a request mark so",
+    notes: "Some findings need more than an approval: a backup of which parts are missing, data that would be lost, \
+            kinds that may stand for something outside the cluster. If anything about the request changes, the \
+            consent is void.",
+    example: "restore consent poseidon1-7k2pq digest:3fa9c1d2",
+    options: &[REQUEST, DIGEST_OPTION],
+    availability: Availability::Now,
+    bare: Bare::One(&REQUEST),
+    parse: |args| {
+        Ok(Command::Restore(Restore::Consent {
+            request: args.optional(&REQUEST)?,
+            digest: args.optional(&DIGEST_OPTION)?,
+        }))
+    },
 };
+
+const WAIVE: SubcommandSpec = about(
+    "restore waive",
+    "waive",
+    "Let a request whose safety backup failed go on without one, as a reviewer",
+    "restore waive poseidon1-7k2pq",
+    |args| Ok(Command::Restore(Restore::Waive(Target::parse(args)?))),
+);
+
+const LOG: SubcommandSpec = about(
+    "restore log",
+    "log",
+    "Show Velero's log of a request's restore",
+    "restore log poseidon1-7k2pq",
+    |args| Ok(Command::Restore(Restore::Log(Target::parse(args)?))),
+);
 
 const RESUME: SubcommandSpec = about(
     "restore resume",
@@ -234,6 +272,9 @@ pub(crate) const SPEC: CommandSpec = CommandSpec {
         RETRY,
         UNDO,
         RESUME,
+        CONSENT,
+        WAIVE,
+        LOG,
     ],
     alone: None,
 };
@@ -294,6 +335,9 @@ impl Restore {
             Self::Retry(_) => &RETRY,
             Self::Undo(_) => &UNDO,
             Self::Resume(_) => &RESUME,
+            Self::Consent { .. } => &CONSENT,
+            Self::Waive(_) => &WAIVE,
+            Self::Log(_) => &LOG,
         }
     }
 }
@@ -336,7 +380,13 @@ impl fmt::Display for Restore {
             | Self::Withdraw(target)
             | Self::Retry(target)
             | Self::Undo(target)
-            | Self::Resume(target) => write_option(f, &REQUEST, target.request.as_ref()),
+            | Self::Resume(target)
+            | Self::Waive(target)
+            | Self::Log(target) => write_option(f, &REQUEST, target.request.as_ref()),
+            Self::Consent { request, digest } => {
+                write_option(f, &REQUEST, request.as_ref())?;
+                write_option(f, &DIGEST_OPTION, digest.as_ref())
+            }
         }
     }
 }
@@ -429,6 +479,12 @@ mod tests {
             ("restore retry", "restore retry"),
             ("restore undo", "restore undo"),
             ("restore resume r-1", "restore resume request:r-1"),
+            ("restore waive r-1", "restore waive request:r-1"),
+            ("restore log", "restore log"),
+            (
+                "restore consent r-1 digest:abcdef",
+                "restore consent request:r-1 digest:abcdef",
+            ),
             (
                 "restore preview tenant:p namespaces:dev backup:b-1",
                 "restore preview tenant:p namespaces:dev backup:b-1",

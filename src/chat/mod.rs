@@ -65,6 +65,29 @@ pub struct Answer {
     pub text: String,
     /// Nothing was done of what they said.
     pub refused: bool,
+    /// What there is more to it than a message takes. A chat that takes no files
+    /// says what it holds.
+    pub attachment: Option<Attachment>,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            refused: false,
+            attachment: None,
+        }
+    }
+}
+
+impl Answer {
+    /// The text, and what the file holds.
+    pub fn whole(&self) -> String {
+        match &self.attachment {
+            Some(file) => format!("{}\n{}", self.text, file.text),
+            None => self.text.clone(),
+        }
+    }
 }
 
 /// What a chat hears besides lines.
@@ -99,6 +122,14 @@ pub struct TakenBack {
     pub request: String,
     /// Where the answer goes, as [`Incoming::id`].
     pub id: String,
+}
+
+/// A text that is too long for a message, to be shown as a file beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The name of the file.
+    pub name: String,
+    pub text: String,
 }
 
 /// A chat service.

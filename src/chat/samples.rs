@@ -8,9 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::RenderContext;
 use crate::order::SelfHealRecord;
-use crate::request::inventory::{Claim, InventorySummary};
+use crate::request::inventory::{Claim, Comparison, InventorySummary};
 use crate::request::people::{Entry, People};
-use crate::request::preflight::{Check, CheckResult};
+use crate::request::preflight::{Check, CheckResult, CheckState};
 use crate::request::resource::*;
 use crate::request::{Phase, phase};
 
@@ -77,6 +77,8 @@ pub(crate) fn asked() -> RestoreRequest {
             votes: Vec::new(),
             withdrawal: None,
             choice: None,
+            consents: Vec::new(),
+            undoes: None,
         },
     );
     request.metadata.uid = Some("3f0e5a1c-1111-4222-8333-444455556666".to_owned());
@@ -99,15 +101,20 @@ pub(crate) fn checked() -> Checked {
             schedule: Some("poseidon1-daily".to_owned()),
             started_at: "2026-11-23T01:00:00Z".parse().unwrap(),
             expires_at: Some("2026-11-30T01:00:00Z".parse().unwrap()),
+            phase: "Completed".to_owned(),
+            items: Some(61),
+            bytes: Some(3 << 20),
         },
         order_path: "application-definitions/wave-1/poseidon1-tenant.yaml".to_owned(),
         checks: vec![
             CheckResult {
                 check: Check::Namespaces,
+                state: CheckState::Passed,
                 message: "poseidon1-dev and poseidon1-test belong to the tenant".to_owned(),
             },
             CheckResult {
                 check: Check::StorageLocation,
+                state: CheckState::Passed,
                 message: "default is Available".to_owned(),
             },
         ],
@@ -135,6 +142,22 @@ pub(crate) fn checked() -> Checked {
             digest: "d1".to_owned(),
         },
         applications: vec!["openshift-gitops/poseidon1-dev-apps-web".to_owned()],
+        comparison: Some(comparison()),
+        volumes: Vec::new(),
+        healing: Vec::new(),
+    }
+}
+
+fn comparison() -> Comparison {
+    Comparison {
+        comes_back: counts(&[("ConfigMap", 3), ("apps/Deployment", 3)]),
+        lost: counts(&[("ConfigMap", 1)]),
+        returns: counts(&[("Secret", 2)]),
+        rows: vec![
+            "lost for good          ConfigMap poseidon1-dev/left-over".to_owned(),
+            "returns from the past  Secret poseidon1-dev/old".to_owned(),
+        ],
+        left_out: 0,
     }
 }
 
@@ -186,6 +209,8 @@ pub(crate) fn run(phase: &str, done: i64, ended: Option<i64>) -> RestoreRun {
         errors: 0,
         progressed_at: Some(at(125)),
         ended_at: ended.map(at),
+        notes: Vec::new(),
+        harmless: 0,
     }
 }
 
@@ -247,6 +272,8 @@ pub(crate) fn in_phase(wanted: Phase) -> RestoreRequest {
                 volumes: 2,
                 claims: 2,
                 pods: 3,
+                items: 40,
+                foreign: Vec::new(),
             });
             status.resume = Some(pull(8, 311, None));
         },

@@ -89,6 +89,8 @@ pub struct Velero {
     pub version: Option<VeleroVersion>,
     /// How long a safety backup is kept.
     pub safety_backup_ttl: SignedDuration,
+    /// The DaemonSet that copies files of volumes.
+    pub node_agent: String,
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +161,7 @@ impl Config {
             namespace: section.string("namespace").or("openshift-adp"),
             version: version(&mut section),
             safety_backup_ttl: section.duration("safetyBackupTtl", "72h"),
+            node_agent: section.string("nodeAgent").or("node-agent"),
         };
         root.absorb(section);
 
@@ -369,6 +372,7 @@ fn policy(
     let mut pace = root.section("pace");
     let poll = pace.duration("pullRequests", "30s");
     let look_again = pace.duration("lookAgain", "2s");
+    let hold_well = pace.duration("holdWell", &format!("{}ms", look_again.as_millis() * 15));
     let batch = pace.count("deletesAtOnce", 50, 1..=500);
     root.absorb(pace);
 
@@ -386,6 +390,7 @@ fn policy(
         restore_stalls_after,
         verify_within,
         resume_within,
+        hold_well,
         backup_must_outlive,
         poll,
         look_again,

@@ -3,11 +3,11 @@
 use anyhow::Context as _;
 use kube::ResourceExt as _;
 
-use super::observe::order;
+use super::survey::order;
 use super::{Context, round, status, uid};
 use crate::effects::github::{self, describe};
 use crate::effects::{argocd, clear, velero};
-use crate::request::{Effect, Fact, Opened, RestoreRequest, Which};
+use crate::request::{Effect, Fact, Opened, RestoreRequest, Which, summary};
 
 /// Does one effect. `None`: done, and the next look will show it.
 pub(super) async fn act(
@@ -19,7 +19,7 @@ pub(super) async fn act(
     let github = &context.clients.github;
     let facts = status(request);
     let uid = uid(request);
-    let order = order(context, request, &uid);
+    let order = order(&context.config, request, &uid);
     Ok(match effect {
         Effect::OpenPull(which) => Some(
             github
@@ -65,12 +65,27 @@ pub(super) async fn act(
                 .rights
                 .give(&request.name_any(), &request.spec.namespaces)
                 .await?;
+            // Before the answers: what was asked and failed is listed anew soon enough.
+            context.asked(request, &objects).await;
             let deleted = clear::delete(kube, &objects).await?;
             facts.clearing.map(|clearing| {
                 Fact::ClearingProgress(
                     (clearing.progress.done + deleted).min(clearing.progress.total),
                 )
             })
+        }
+        Effect::Summarize(which) => {
+            let now = jiff::Timestamp::now();
+            let created = request
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map_or(now, |time| time.0);
+            let lines = summary::lines(&request.name_any(), created, &request.spec, &facts, now);
+            github
+                .say_lines_once(number(request, which)?, &format!("{uid} summary"), &lines)
+                .await?;
+            Some(Fact::Summarized)
         }
         Effect::Restore => {
             let backup = &facts

@@ -10,7 +10,11 @@ mod observe;
 mod record;
 mod restore;
 mod schedule;
+mod survey;
 
+pub use survey::{preview, restore_log};
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +31,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::Config;
+use crate::effects::cluster::Contents;
 use crate::effects::rights::Rights;
-use crate::effects::{self, Clients};
-use crate::request::{Phase, RestoreRequest, RestoreStatus, Step, names, phase};
+use crate::effects::sweep::Sweep;
+use crate::effects::{self, Clients, velero};
+use crate::request::inventory::{LiveObject, Ownership};
+use crate::request::preflight::{self, Holdings};
+use crate::request::{BackupFact, Phase, RestoreRequest, RestoreStatus, Step, names, phase};
+
 use crate::schedule::ScheduleRequest;
 
 use machine::Machine;
@@ -52,6 +61,73 @@ struct Context {
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
+    /// What the backup of the last request that was verified holds: a Completed
+    /// backup does not change, and its lists are large.
+    holdings: Mutex<Option<Arc<Holdings>>>,
+    /// What is left of the namespaces that are being cleared, by the request's uid.
+    sweeps: Mutex<HashMap<String, Sweep>>,
+}
+
+impl Context {
+    /// What is left in the namespaces of a request whose clearing has begun, and
+    /// whether it was listed just now.
+    async fn swept(
+        &self,
+        request: &RestoreRequest,
+        facts: &RestoreStatus,
+        ownership: &Ownership,
+    ) -> anyhow::Result<(Contents, bool)> {
+        let (Some(checked), Some(clearing)) = (&facts.checked, &facts.clearing) else {
+            let namespaces = &request.spec.namespaces;
+            let contents = effects::cluster::contents(&self.clients.kube, namespaces).await?;
+            return Ok((contents, true));
+        };
+        let uid = uid(request);
+        let kept = self.sweeps.lock().await.remove(&uid);
+        let sweep = Sweep::look(
+            kept,
+            &self.clients.kube,
+            &request.spec.namespaces,
+            ownership,
+            &checked.inventory,
+            clearing.cutoff,
+            self.config.policy.batch,
+        )
+        .await?;
+        let (contents, listed) = (sweep.contents().clone(), sweep.is_new());
+        // Once nothing is left there is nothing to keep either.
+        if !contents.objects.is_empty() && facts.restore.is_none() {
+            self.sweeps.lock().await.insert(uid, sweep);
+        }
+        Ok((contents, listed))
+    }
+
+    /// These were asked to go.
+    async fn asked(&self, request: &RestoreRequest, objects: &[LiveObject]) {
+        if let Some(sweep) = self.sweeps.lock().await.get_mut(&uid(request)) {
+            sweep.asked(objects);
+        }
+    }
+
+    /// What a backup holds, read once.
+    async fn holdings(
+        &self,
+        order: &velero::Order<'_>,
+        backup: &BackupFact,
+    ) -> anyhow::Result<Arc<Holdings>> {
+        let mut kept = self.holdings.lock().await;
+        if let Some(known) = kept.as_ref().filter(|known| known.backup == backup.uid) {
+            return Ok(Arc::clone(known));
+        }
+        let wanted = preflight::Backup {
+            name: backup.name.clone(),
+            uid: backup.uid.clone(),
+            ..preflight::Backup::default()
+        };
+        let read = Arc::new(velero::contents::holdings(&self.clients.kube, order, &wanted).await?);
+        *kept = Some(Arc::clone(&read));
+        Ok(read)
+    }
 }
 
 /// Runs until `stop`, or until the watches cannot be set up.
@@ -68,6 +144,8 @@ pub async fn run(
         schedules: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
+        holdings: Mutex::new(None),
+        sweeps: Mutex::new(HashMap::new()),
         rights: Rights::new(
             client.clone(),
             config.clearing_role.clone(),
@@ -131,7 +209,7 @@ pub async fn run(
                 refs(&store, |request| {
                     matches!(
                         phase_of(request),
-                        Phase::Settling | Phase::Clearing | Phase::Resuming
+                        Phase::Settling | Phase::Clearing | Phase::Restoring | Phase::Resuming
                     )
                 })
             },

@@ -1,17 +1,16 @@
 //! Looking at the world: for each phase, what its decision needs, read live.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
-use kube::api::ListParams;
 
-use super::{Context, phase_of, round, status, uid};
-use crate::effects::github::Found;
+use super::survey::{order, survey};
+use super::{Context, round, status, uid};
 use crate::effects::{argocd, cluster, velero};
-use crate::request::inventory::in_the_way;
-use crate::request::observed::{Clearing, Observed, Restoring, Resuming};
+use crate::request::inventory::{LiveObject, Ownership, in_the_way, past};
+use crate::request::observed::{Clearing, Observed, Restoring, Resuming, Verifying};
 use crate::request::people::People;
-use crate::request::preflight::{Other, Survey, label_value};
+use crate::request::preflight::label_value;
 use crate::request::{Phase, RestoreRequest, RestoreStatus, names};
 
 /// Reads what `phase` needs; touches nothing.
@@ -25,9 +24,18 @@ pub(super) async fn observe(
     let facts = status(request);
     let namespaces = &request.spec.namespaces;
     let uid = uid(request);
-    let order = order(context, request, &uid);
+    let order = order(&context.config, request, &uid);
     Ok(match phase {
-        Phase::Checking => Observed::Checking(Box::new(survey(context, request, people).await?)),
+        Phase::Checking => Observed::Checking(Box::new(
+            survey(
+                &context.config,
+                &context.clients,
+                request,
+                &request.spec,
+                people,
+            )
+            .await?,
+        )),
         Phase::AwaitingApproval => {
             Observed::AwaitingApproval(pull(context, pause_number(&facts)).await?)
         }
@@ -43,50 +51,8 @@ pub(super) async fn observe(
         Phase::Clearing => Observed::Clearing(Box::new(
             clearing(context, request, &facts, &order, people).await?,
         )),
-        Phase::Restoring => {
-            let seen = velero::restore(&clients.kube, &order, round(request)).await?;
-            let mut view = Restoring {
-                restore: seen.run,
-                failures: seen.failures,
-                ahead: seen.ahead,
-                in_the_way: Vec::new(),
-                undiscovered: Vec::new(),
-            };
-            let ended_in_part = view
-                .restore
-                .as_ref()
-                .is_some_and(|run| run.phase == "PartiallyFailed");
-            if ended_in_part {
-                match velero::results::errors(&clients.kube, &order, round(request)).await {
-                    Ok(errors) => view.failures.extend(errors),
-                    // Why it failed is worth knowing, but not worth waiting for.
-                    Err(error) => view
-                        .failures
-                        .push(format!("its results could not be read ({error:#})")),
-                }
-            }
-            if view.restore.is_none() && facts.restore.is_none() {
-                let ownership = argocd::find(&clients.kube, &context.config.argocd, namespaces)
-                    .await?
-                    .ownership;
-                let contents = cluster::contents(&clients.kube, namespaces).await?;
-                let brought = brought_by(&uid, &facts);
-                view.in_the_way = in_the_way(&contents.objects, &ownership, |object| {
-                    object
-                        .labels
-                        .get("velero.io/restore-name")
-                        .is_some_and(|name| brought.contains(name))
-                });
-                view.undiscovered = contents.undiscovered;
-            }
-            Observed::Restoring(view)
-        }
-        Phase::Verifying => {
-            let restore = names::restore(&uid, round(request));
-            let volumes =
-                velero::volumes(&clients.kube, &context.config.velero.namespace, &restore).await?;
-            Observed::Verifying(cluster::verifying(&clients.kube, namespaces, volumes).await?)
-        }
+        Phase::Restoring => Observed::Restoring(restoring(context, request, &facts, &order).await?),
+        Phase::Verifying => Observed::Verifying(verifying(context, request, &facts, &order).await?),
         Phase::Resuming => {
             let open = facts
                 .pause
@@ -117,6 +83,16 @@ pub(super) async fn observe(
                     .map(|opened| opened.number);
                 view.resume = pull(context, unmerged).await?;
             }
+            let unended = facts
+                .restore
+                .as_ref()
+                .is_some_and(|run| run.ended_at.is_none());
+            if unended {
+                view.restoring = velero::restore(&clients.kube, &order, round(request))
+                    .await?
+                    .run
+                    .is_some_and(|run| !velero::has_ended(&run.phase));
+            }
             Observed::Resuming(Box::new(view))
         }
         Phase::Done
@@ -127,20 +103,6 @@ pub(super) async fn observe(
         | Phase::ResumedAsIs
         | Phase::Stuck => Observed::Nothing,
     })
-}
-
-/// What Velero's objects of a request are made from.
-pub(super) fn order<'a>(
-    context: &'a Context,
-    request: &'a RestoreRequest,
-    uid: &'a str,
-) -> velero::Order<'a> {
-    velero::Order {
-        namespace: &context.config.velero.namespace,
-        request: request.metadata.name.as_deref().unwrap_or_default(),
-        uid,
-        namespaces: &request.spec.namespaces,
-    }
 }
 
 fn pause_number(facts: &RestoreStatus) -> Option<u64> {
@@ -174,7 +136,12 @@ async fn clearing(
         .run
         .is_some();
     if facts.clearing.is_none() {
-        let survey = survey(context, request, people).await?;
+        // What was approved is looked at, and not what a newer backup would mean.
+        let spec = match &facts.checked {
+            Some(checked) => request.spec.pinned_to(&checked.backup.name),
+            None => request.spec.clone(),
+        };
+        let survey = survey(&context.config, &context.clients, request, &spec, people).await?;
         return Ok(Clearing {
             applications: survey.applications.clone(),
             objects: survey.objects.clone(),
@@ -184,9 +151,13 @@ async fn clearing(
             survey: Some(survey),
         });
     }
-    let contents = cluster::contents(client, &request.spec.namespaces).await?;
-    // Quiet is read last, so that it is as fresh as can be when the batch goes out.
-    let found = argocd::find(client, &context.config.argocd, &request.spec.namespaces).await?;
+    let namespaces = &request.spec.namespaces;
+    let mut found = argocd::find(client, &context.config.argocd, namespaces).await?;
+    let (contents, listed) = context.swept(request, facts, &found.ownership).await?;
+    if listed {
+        // Quiet is read last, so that it is as fresh as can be when the batch goes out.
+        found = argocd::find(client, &context.config.argocd, namespaces).await?;
+    }
     Ok(Clearing {
         applications: found.applications,
         objects: contents.objects,
@@ -197,86 +168,134 @@ async fn clearing(
     })
 }
 
-/// Everything that the checks look at.
-async fn survey(
+async fn restoring(
     context: &Context,
     request: &RestoreRequest,
-    people: &People,
-) -> anyhow::Result<Survey> {
-    let spec = &request.spec;
-    let permitted = people.tenants_of(&spec.requester);
-    if !permitted.contains(&spec.tenant) {
-        // Nothing is looked up for somebody who may not know of it; the names
-        // of the tenants are needed to say which of the permitted ones exist.
-        return Ok(Survey {
-            tenants: context.clients.github.orders(&spec.tenant).await?.tenants,
-            permitted,
-            ..Survey::default()
-        });
-    }
+    facts: &RestoreStatus,
+    order: &velero::Order<'_>,
+) -> anyhow::Result<Restoring> {
     let client = &context.clients.kube;
-    let velero_namespace = &context.config.velero.namespace;
-    let orders = context.clients.github.orders(&spec.tenant).await?;
-    let (order, order_fault) = match orders.found {
-        Found::Nothing => (None, None),
-        Found::Faulty(why) => (None, Some(why)),
-        Found::Order(view) => (Some(view), None),
+    let namespaces = &request.spec.namespaces;
+    let seen = velero::restore(client, order, round(request)).await?;
+    let mut view = Restoring {
+        restore: seen.run,
+        failures: seen.failures,
+        restarted: seen.restarted,
+        ahead: seen.ahead,
+        ..Restoring::default()
     };
-    let mut survey = Survey {
-        permitted,
-        tenants: orders.tenants,
-        order,
-        order_fault,
-        backups: velero::backups(client, velero_namespace).await?,
-        locations: velero::locations(client, velero_namespace).await?,
-        namespaces: cluster::namespaces(client, &spec.namespaces).await?,
-        others: others(context, request).await?,
-        ..Survey::default()
-    };
-    let ours = survey.order.as_ref().is_some_and(|order| {
-        spec.namespaces
-            .iter()
-            .all(|namespace| order.namespaces.contains(namespace))
-    });
-    // Only what belongs to the tenant is looked into.
-    if ours && survey.namespaces.len() == spec.namespaces.len() {
-        let found = argocd::find(client, &context.config.argocd, &spec.namespaces).await?;
-        let contents = cluster::contents(client, &spec.namespaces).await?;
-        survey.applications = found.applications;
-        survey.ownership = found.ownership;
-        survey.objects = contents.objects;
-        survey.undiscovered = contents.undiscovered;
+    match &view.restore {
+        None if facts.restore.is_none() => {
+            let found = argocd::find(client, &context.config.argocd, namespaces).await?;
+            let contents = cluster::contents(client, namespaces).await?;
+            let brought = brought_by(order.uid, facts, round(request));
+            view.in_the_way = in_the_way(&contents.objects, &found.ownership, |object| {
+                is_brought(object, &brought)
+            });
+            view.undiscovered = contents.undiscovered;
+        }
+        Some(run) if velero::has_ended(&run.phase) && (run.warnings > 0 || run.errors > 0) => {
+            match velero::results::results(client, order, round(request)).await {
+                Ok(results) => {
+                    view.failures.extend(results.errors.iter().cloned());
+                    view.results = Some(results);
+                }
+                // Why it failed is worth knowing, but not worth waiting for.
+                Err(error) => view
+                    .failures
+                    .push(format!("its results could not be read ({error:#})")),
+            }
+        }
+        // Velero works: nobody else may.
+        Some(run)
+            if !velero::has_ended(&run.phase)
+                && run.started_at.is_some()
+                && facts.disturbed.is_none() =>
+        {
+            let found = argocd::find(client, &context.config.argocd, namespaces).await?;
+            let workloads = cluster::workloads(client, namespaces).await?;
+            let brought = brought_by(order.uid, facts, round(request) + 1);
+            view.foreign = foreign(&workloads, &found.ownership, &brought);
+            view.applications = found.applications;
+        }
+        None | Some(_) => {}
     }
-    Ok(survey)
+    Ok(view)
 }
 
-/// The other requests that have not ended, read live (S7).
-async fn others(context: &Context, request: &RestoreRequest) -> anyhow::Result<Vec<Other>> {
-    let mine = request.uid();
-    Ok(context
-        .requests
-        .list(&ListParams::default())
-        .await?
-        .items
+async fn verifying(
+    context: &Context,
+    request: &RestoreRequest,
+    facts: &RestoreStatus,
+    order: &velero::Order<'_>,
+) -> anyhow::Result<Verifying> {
+    let client = &context.clients.kube;
+    let namespaces = &request.spec.namespaces;
+    let mut volumes = Vec::new();
+    for round in 0..=round(request) {
+        let restore = names::restore(order.uid, round);
+        volumes.extend(velero::volumes(client, order.namespace, &restore).await?);
+    }
+    let mut view = cluster::verifying(client, namespaces, volumes).await?;
+    let Some(checked) = &facts.checked else {
+        return Ok(view);
+    };
+    let found = argocd::find(client, &context.config.argocd, namespaces).await?;
+    let contents = cluster::contents(client, namespaces).await?;
+    let brought = brought_by(order.uid, facts, round(request) + 1);
+    view.foreign = foreign(&contents.objects, &found.ownership, &brought);
+    let holdings = context.holdings(order, &checked.backup).await?;
+    let there: BTreeSet<(String, String)> = contents
+        .objects
         .iter()
-        .filter(|other| other.uid() != mine)
-        .map(|other| Other {
-            name: other.name_any(),
-            uid: uid(other),
-            created: other
-                .creation_timestamp()
-                .map_or(jiff::Timestamp::UNIX_EPOCH, |time| time.0),
-            phase: phase_of(other),
-            namespaces: other.spec.namespaces.clone(),
-            requester: other.spec.requester.name.clone(),
+        .map(|object| {
+            (
+                object.kind_key(),
+                format!("{}/{}", object.namespace, object.name),
+            )
         })
-        .filter(|other| !other.phase.is_over())
-        .collect())
+        .collect();
+    let ours: BTreeSet<&str> = namespaces.iter().map(String::as_str).collect();
+    for (kind, namespace, name) in past(&holdings, &ours) {
+        view.items += 1;
+        let full = format!("{namespace}/{name}");
+        if !there.contains(&(kind.to_owned(), full.clone())) {
+            view.missing.push(format!("{kind} {full}"));
+        }
+    }
+    Ok(view)
+}
+
+/// What would be deleted by a clearing and neither was brought nor is controlled
+/// by what was, each with who made it.
+fn foreign(
+    objects: &[LiveObject],
+    ownership: &Ownership,
+    brought: &BTreeSet<String>,
+) -> Vec<String> {
+    let makers: BTreeMap<String, &str> = objects
+        .iter()
+        .filter_map(|object| Some((object.to_string(), object.made_by.as_deref()?)))
+        .collect();
+    in_the_way(objects, ownership, |object| is_brought(object, brought))
+        .into_iter()
+        .map(|name| match makers.get(&name) {
+            Some(maker) => format!("{name} (made by {maker})"),
+            None => name,
+        })
+        .collect()
+}
+
+fn is_brought(object: &LiveObject, brought: &BTreeSet<String>) -> bool {
+    object
+        .labels
+        .get("velero.io/restore-name")
+        .is_some_and(|name| brought.contains(name))
 }
 
 /// The label values that mark what this request's Restores brought.
-fn brought_by(uid: &str, facts: &RestoreStatus) -> BTreeSet<String> {
-    (0..facts.earlier_restores.len())
+fn brought_by(uid: &str, facts: &RestoreStatus, rounds: usize) -> BTreeSet<String> {
+    (0..rounds.max(facts.earlier_restores.len()))
         .map(|round| label_value(&names::restore(uid, round)))
         .collect()
 }

@@ -10,6 +10,7 @@ use super::machine::Machine;
 use super::{Context, act, observe, phase_of, status, uid};
 use crate::request::conditions::publish;
 use crate::request::people::People;
+use crate::request::resource::{Verdict, Via};
 use crate::request::{
     Effect, Fact, LastError, Observed, Phase, Policy, RestoreRequest, Step, Subject, apply, decide,
     phase,
@@ -171,7 +172,12 @@ async fn rights(context: &Context, request: &RestoreRequest) -> anyhow::Result<O
         .chain([&request.spec.requester])
         .collect();
     match context.people.known(people, about, within).await {
-        Ok(known) => Ok(Some(known)),
+        Ok(mut known) => {
+            if phase == Phase::Clearing {
+                strip_taken_back(request, &mut known);
+            }
+            Ok(Some(known))
+        }
         // Self-heal has to come back whether the chat is there or not; only what
         // these people said in it does not count until it can be asked.
         Err(error) if phase == Phase::Resuming => {
@@ -190,5 +196,28 @@ async fn rights(context: &Context, request: &RestoreRequest) -> anyhow::Result<O
             Ok(Some(without))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whoever has taken back the vote that the approval rests on approves no more.
+fn strip_taken_back(request: &RestoreRequest, people: &mut People) {
+    let Some(approved) = status(request).approved else {
+        return;
+    };
+    if approved.via != Via::Chat {
+        return;
+    }
+    let stands = request.spec.votes.iter().any(|vote| {
+        vote.verdict == Verdict::Approve
+            && vote.digest == approved.digest
+            && people
+                .by_account(&vote.by)
+                .is_some_and(|entry| entry.name == approved.by)
+    });
+    if stands {
+        return;
+    }
+    for entry in &mut people.0 {
+        entry.reviewer &= entry.name != approved.by;
     }
 }

@@ -47,6 +47,15 @@ pub async fn find(
             }
         }
     }
+    let written = |object: &DynamicObject| {
+        let parent = tracker(object)?;
+        let holder = all.iter().find(|other| other.name_any() == parent)?;
+        Some(format!(
+            "{} (Application {})",
+            view(holder).source,
+            holder.name_any()
+        ))
+    };
     let mut found = Found::default();
     let mut parents = BTreeSet::new();
     for object in &all {
@@ -65,6 +74,7 @@ pub async fn find(
         } else if to_ours || holds_ours {
             let mut application = view(object);
             application.deploys = true;
+            application.manifest = written(object);
             found.applications.push(application);
             if let Some(parent) = parent_of(client, config, object).await? {
                 parents.insert(parent);
@@ -221,6 +231,7 @@ pub(super) fn view(object: &DynamicObject) -> Application {
             })
             .collect(),
         destination: json::string(data, "/spec/destination/namespace"),
+        manifest: None,
     }
 }
 

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, PersistentVolumeClaim, Pod, ResourceQuota};
 use kube::api::ListParams;
-use kube::core::discovery::{ApiResource, Scope, verbs};
+use kube::core::discovery::{ApiResource, verbs};
 use kube::core::{DynamicObject, ObjectMeta, PartialObjectMeta};
-use kube::discovery::Discovery;
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::request::inventory::LiveObject;
@@ -43,8 +42,8 @@ fn is_left_out(resource: &ApiResource) -> bool {
 
 /// Everything that can be listed and deleted in the namespaces.
 pub async fn contents(client: &Client, namespaces: &[String]) -> anyhow::Result<Contents> {
-    let discovery = match Discovery::new(client.clone()).run_aggregated().await {
-        Ok(discovery) => discovery,
+    let (kinds, stale) = match kinds(client).await {
+        Ok(found) => found,
         Err(error) => {
             return Ok(Contents {
                 objects: Vec::new(),
@@ -52,20 +51,104 @@ pub async fn contents(client: &Client, namespaces: &[String]) -> anyhow::Result<
             });
         }
     };
+    let mut contents = list_all(client, kinds, namespaces).await?;
+    contents.undiscovered.extend(stale);
+    contents.undiscovered.sort_unstable();
+    Ok(contents)
+}
+
+/// Every namespaced kind that can be listed and deleted, in the version that the
+/// server prefers; and what the server itself could not find out: an API group
+/// whose own server is down is listed as it was last seen, or without its kinds.
+async fn kinds(client: &Client) -> Result<(Vec<ApiResource>, Vec<String>), kube::Error> {
+    let mut groups = client.list_core_api_versions_aggregated().await?.items;
+    groups.extend(client.list_api_groups_aggregated().await?.items);
     let mut seen = BTreeSet::new();
     let mut kinds = Vec::new();
-    for group in discovery.groups_alphabetical() {
-        for (resource, capabilities) in group.resources_by_stability() {
-            if capabilities.scope == Scope::Namespaced
-                && capabilities.supports_operation(verbs::LIST)
-                && capabilities.supports_operation(verbs::DELETE)
-                && !is_left_out(&resource)
-                && seen.insert((resource.group.clone(), resource.plural.clone()))
-            {
-                kinds.push(resource);
+    let mut stale = Vec::new();
+    for group in groups {
+        let name = group
+            .metadata
+            .and_then(|metadata| metadata.name)
+            .unwrap_or_default();
+        for version in group.versions {
+            let number = version.version.unwrap_or_default();
+            if version.freshness.as_deref() == Some("Stale") {
+                stale.push(format!(
+                    "the API group {name}/{number}, whose server is down"
+                ));
+            }
+            for resource in version.resources {
+                let (Some(plural), Some(kind)) = (
+                    resource.resource,
+                    resource.response_kind.and_then(|response| response.kind),
+                ) else {
+                    continue;
+                };
+                let found = ApiResource {
+                    api_version: if name.is_empty() {
+                        number.clone()
+                    } else {
+                        format!("{name}/{number}")
+                    },
+                    group: name.clone(),
+                    version: number.clone(),
+                    kind,
+                    plural,
+                };
+                let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
+                if resource.scope.as_deref() == Some("Namespaced")
+                    && can(verbs::LIST)
+                    && can(verbs::DELETE)
+                    && !is_left_out(&found)
+                    && seen.insert((found.group.clone(), found.plural.clone()))
+                {
+                    kinds.push(found);
+                }
             }
         }
     }
+    Ok((kinds, stale))
+}
+
+/// The kinds that make pods or hold their data: what must not be made by anybody
+/// but Velero while it restores.
+pub async fn workloads(client: &Client, namespaces: &[String]) -> anyhow::Result<Vec<LiveObject>> {
+    let core = |kind: &str, plural: &str| ApiResource {
+        group: String::new(),
+        version: "v1".to_owned(),
+        api_version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    };
+    let apps = |kind: &str, plural: &str| ApiResource {
+        group: "apps".to_owned(),
+        api_version: "apps/v1".to_owned(),
+        ..core(kind, plural)
+    };
+    let kinds = vec![
+        core("Pod", "pods"),
+        core("PersistentVolumeClaim", "persistentvolumeclaims"),
+        apps("Deployment", "deployments"),
+        apps("ReplicaSet", "replicasets"),
+        apps("StatefulSet", "statefulsets"),
+        apps("DaemonSet", "daemonsets"),
+    ];
+    let contents = list_all(client, kinds, namespaces).await?;
+    anyhow::ensure!(
+        contents.undiscovered.is_empty(),
+        "these could not be listed: {}",
+        contents.undiscovered.join(", ")
+    );
+    Ok(contents.objects)
+}
+
+/// Everything of some kinds that is in the namespaces.
+async fn list_all(
+    client: &Client,
+    kinds: Vec<ApiResource>,
+    namespaces: &[String],
+) -> anyhow::Result<Contents> {
     let sizes = claim_sizes(client, namespaces).await?;
     let lists: Vec<(ApiResource, String)> = kinds
         .into_iter()
@@ -169,6 +252,14 @@ fn live(
             .find(|owner| owner.controller == Some(true))
             .map(|owner| owner.uid),
         size,
+        // The oldest entry: who made it. Later ones only changed it.
+        made_by: meta
+            .managed_fields
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+            .min_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+            .and_then(|entry| entry.manager),
     })
 }
 
@@ -225,6 +316,42 @@ pub async fn namespaces(
             found.push(preflight::Namespace {
                 name: name.clone(),
                 terminating: namespace.metadata.deletion_timestamp.is_some(),
+                uid_range: namespace
+                    .metadata
+                    .annotations
+                    .as_ref()
+                    .and_then(|all| all.get("openshift.io/sa.scc.uid-range"))
+                    .cloned(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The quotas of the namespaces, but for those of some scope only.
+pub async fn quotas(
+    client: &Client,
+    namespaces: &[String],
+) -> anyhow::Result<Vec<preflight::Quota>> {
+    let mut found = Vec::new();
+    for namespace in namespaces {
+        let api: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
+        for quota in api.list(&ListParams::default()).await? {
+            let name = quota.name_any();
+            let spec = quota.spec.unwrap_or_default();
+            if spec.scopes.is_some_and(|scopes| !scopes.is_empty()) || spec.scope_selector.is_some()
+            {
+                continue;
+            }
+            found.push(preflight::Quota {
+                namespace: namespace.clone(),
+                name,
+                hard: spec
+                    .hard
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(what, amount)| (what, amount.0))
+                    .collect(),
             });
         }
     }
@@ -261,79 +388,126 @@ pub async fn verifying(
                 .map(|pod| pod_view(namespace, pod)),
         );
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-        for item in deployments.list(&all).await? {
-            let wanted = item
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let ready = item
-                .status
-                .as_ref()
-                .and_then(|status| status.ready_replicas);
-            unready(
-                &mut view,
-                "Deployment",
-                namespace,
-                &item.name_any(),
-                ready,
-                wanted,
-            );
-        }
+        unready(&mut view, "Deployment", namespace, deployments, |item| {
+            (
+                item.status
+                    .as_ref()
+                    .and_then(|status| status.ready_replicas),
+                item.spec
+                    .as_ref()
+                    .and_then(|spec| spec.replicas)
+                    .unwrap_or(1),
+            )
+        })
+        .await?;
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-        for item in sets.list(&all).await? {
-            let wanted = item
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let ready = item
-                .status
-                .as_ref()
-                .and_then(|status| status.ready_replicas);
-            unready(
-                &mut view,
-                "StatefulSet",
-                namespace,
-                &item.name_any(),
-                ready,
-                wanted,
-            );
-        }
+        unready(&mut view, "StatefulSet", namespace, sets, |item| {
+            (
+                item.status
+                    .as_ref()
+                    .and_then(|status| status.ready_replicas),
+                item.spec
+                    .as_ref()
+                    .and_then(|spec| spec.replicas)
+                    .unwrap_or(1),
+            )
+        })
+        .await?;
         let sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
-        for item in sets.list(&all).await? {
-            let wanted = item
-                .status
-                .as_ref()
-                .map_or(0, |status| status.desired_number_scheduled);
-            let ready = item.status.as_ref().map(|status| status.number_ready);
-            unready(
-                &mut view,
-                "DaemonSet",
-                namespace,
-                &item.name_any(),
-                ready,
-                wanted,
-            );
-        }
+        unready(&mut view, "DaemonSet", namespace, sets, |item| {
+            let status = item.status.as_ref();
+            (
+                status.map(|status| status.number_ready),
+                status.map_or(0, |status| status.desired_number_scheduled),
+            )
+        })
+        .await?;
     }
+    explain(client, namespaces, &mut view).await?;
     Ok(view)
 }
 
-fn unready(
+/// Tells of the workloads of one kind that have fewer ready pods than they want;
+/// `counts` says how many are ready and how many are wanted.
+async fn unready<K>(
     view: &mut observed::Verifying,
     kind: &str,
     namespace: &str,
-    name: &str,
-    ready: Option<i32>,
-    wanted: i32,
-) {
-    let ready = ready.unwrap_or(0);
-    if ready < wanted {
-        view.unready.push(format!(
-            "{kind} {namespace}/{name} has {ready} of {wanted} pods ready"
-        ));
+    api: Api<K>,
+    counts: impl Fn(&K) -> (Option<i32>, i32),
+) -> anyhow::Result<()>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + kube::Resource,
+{
+    for item in api.list(&ListParams::default()).await? {
+        let (ready, wanted) = counts(&item);
+        let ready = ready.unwrap_or(0);
+        if ready < wanted {
+            view.unready.push(format!(
+                "{kind} {namespace}/{} has {ready} of {wanted} pods ready",
+                item.name_any()
+            ));
+        }
     }
+    Ok(())
+}
+
+/// Adds to pods and claims that are not as they should be what the last warning
+/// Event about them says.
+async fn explain(
+    client: &Client,
+    namespaces: &[String],
+    view: &mut observed::Verifying,
+) -> anyhow::Result<()> {
+    let broken = view.pods.iter().any(|pod| !pod.ready && !pod.ended)
+        || view.claims.iter().any(|(_, phase)| phase != "Bound");
+    if !broken {
+        return Ok(());
+    }
+    let mut last: BTreeMap<(String, String), (Option<jiff::Timestamp>, String)> = BTreeMap::new();
+    for namespace in namespaces {
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        let warnings = ListParams::default().fields("type=Warning");
+        for event in events.list(&warnings).await? {
+            let at = event
+                .last_timestamp
+                .map(|time| time.0)
+                .or(event.event_time.map(|time| time.0));
+            let about = event.involved_object;
+            let (Some(kind), Some(name), Some(message)) = (about.kind, about.name, event.message)
+            else {
+                continue;
+            };
+            let known = last
+                .entry((kind, format!("{namespace}/{name}")))
+                .or_default();
+            if at >= known.0 {
+                *known = (at, message);
+            }
+        }
+    }
+    let why = |kind: &str, name: &str| {
+        last.get(&(kind.to_owned(), name.to_owned()))
+            .map(|(_, message)| message.clone())
+    };
+    for pod in &mut view.pods {
+        if !pod.ready
+            && let Some(message) = why("Pod", &pod.name)
+        {
+            pod.reason = Some(match &pod.reason {
+                Some(reason) => format!("{reason}: {message}"),
+                None => message,
+            });
+        }
+    }
+    for (name, phase) in &mut view.claims {
+        if phase != "Bound"
+            && let Some(message) = why("PersistentVolumeClaim", name)
+        {
+            *phase = format!("{phase} ({message})");
+        }
+    }
+    Ok(())
 }
 
 fn pod_view(namespace: &str, pod: &Pod) -> observed::Pod {

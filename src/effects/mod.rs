@@ -11,6 +11,7 @@ pub mod github;
 pub mod notes;
 pub mod rights;
 pub mod schedules;
+pub mod sweep;
 pub mod velero;
 
 use std::time::Duration;

@@ -20,6 +20,8 @@ pub struct Application {
     pub self_heal: bool,
     /// Where its manifests are, in words: repository and path.
     pub source: String,
+    /// Where it is itself written down, if an Application that is known holds it.
+    pub manifest: Option<String>,
     /// The refresh annotation is there: Argo CD has not looked yet.
     pub refreshing: bool,
     /// `.operation` is there: a sync is asked for.
@@ -94,6 +96,22 @@ impl Application {
             return Err(Unquiet::NeverRecorded);
         }
         Ok(())
+    }
+
+    /// It heals, and the order's flag does not reach it.
+    pub fn heals_by_itself(&self) -> bool {
+        !self.generated && self.automated && self.self_heal
+    }
+
+    /// Where its self-heal is turned off and on, in words.
+    pub fn written_in(&self) -> String {
+        self.manifest.clone().unwrap_or_else(|| {
+            format!(
+                "the manifest of the Application {} (it deploys {})",
+                self.key(),
+                self.source
+            )
+        })
     }
 
     /// True if Argo CD has looked since `moment`, by its own account. Its

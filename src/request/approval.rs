@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::guard::{Guard, holds};
 use super::observed::{Review, ReviewState};
 use super::people::{Entry, People};
 use super::resource::{Approved, RestoreRequestSpec, Verdict, Via};
@@ -112,8 +113,18 @@ pub fn may_approve(spec: &RestoreRequestSpec, people: &People, entry: &Entry) ->
                 (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
                 _ => false,
             };
-            requester.name != entry.name && !same_login
+            (requester.name != entry.name && !same_login) || !holds(Guard::S1)
         })
+}
+
+/// The reviewer who consented to exactly `digest`, by their name in the configuration.
+pub fn consented(spec: &RestoreRequestSpec, people: &People, digest: &str) -> Option<String> {
+    spec.consents
+        .iter()
+        .filter(|given| given.digest == digest)
+        .find_map(|given| people.by_account(&given.by))
+        .filter(|entry| may_approve(spec, people, entry))
+        .map(|entry| entry.name.clone())
 }
 
 /// A reviewer's no in chat, in words.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::resource::{
     Action, Approved, BackupRun, Checked, Choice, Clearing, Consent, Ending, LastError, Merged,
     Note, Opened, Outcome, Progress, PullRequest, Reminder, ReminderOf, RestoreRun, RestoreStatus,
-    Settled, Stuck, Verified,
+    Settled, Stuck, Verified, Waiver,
 };
 use crate::order::SelfHealRecord;
 
@@ -59,6 +59,8 @@ pub enum Fact {
     /// An Application was quiet and no longer is; nothing is deleted yet.
     Unsettled,
     SafetyBackup(BackupRun),
+    /// A reviewer, by their name in the configuration, answered `Stuck` so.
+    Waived(Choice, String),
     /// What was approved is what is there: `total` objects, the youngest of
     /// them of `cutoff` by the API server's clock.
     ClearingBegan {
@@ -72,7 +74,12 @@ pub enum Fact {
     Restore(RestoreRun),
     /// The Restore waits for others' to end.
     Queued,
+    /// Somebody else was at work while Velero was restoring, and who.
+    Disturbed(String),
     Verified(Verified),
+    /// All is well with self-heal on again, or no longer is.
+    Well(bool),
+    Summarized,
     Resumed,
     Stuck(Box<Stuck>),
     Chosen(Choice),
@@ -163,6 +170,7 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
             status
                 .earlier_safety_backups
                 .extend(status.safety_backup.take());
+            status.waiver = None;
             if let Some(found) = found {
                 status.checked = Some(*found);
             }
@@ -234,7 +242,14 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
             status.restore = Some(run);
         }
         Fact::Queued => status.queued_at = Some(now),
+        Fact::Disturbed(message) => {
+            status.disturbed.get_or_insert(Note { at: now, message });
+        }
         Fact::Verified(verified) => status.verified = Some(verified),
+        Fact::Well(well) => status.well_since = well.then_some(now),
+        Fact::Summarized => {
+            status.summarized_at.get_or_insert(now);
+        }
         Fact::Resumed => {
             status.resumed_at.get_or_insert(now);
         }
@@ -249,6 +264,10 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
             status.stuck = Some(*stuck);
         }
         Fact::Chosen(choice) => chosen(status, choice, now),
+        Fact::Waived(choice, by) => {
+            chosen(status, choice, now);
+            status.waiver = Some(Waiver { at: now, by });
+        }
         Fact::Waiting(message) => {
             status.waiting = message.map(|message| Note { at: now, message });
         }
@@ -303,6 +322,8 @@ fn chosen(status: &mut RestoreStatus, mut choice: Choice, now: Timestamp) {
         }
         // Argo CD looks again at what was put into Git meanwhile.
         (Action::Retry, Reason::WouldPrune) => status.refreshed_before_resume.clear(),
+        // Known, and taken as it is: what came back is looked at now.
+        (Action::Retry, Reason::Disturbed) => status.disturbed = None,
         (Action::Retry, Reason::SafetyBackupFailed) => {
             status
                 .earlier_safety_backups
@@ -323,7 +344,9 @@ fn chosen(status: &mut RestoreStatus, mut choice: Choice, now: Timestamp) {
             Action::Retry,
             Reason::RestoreFailed | Reason::RestorePartiallyFailed | Reason::RestoreVanished,
         ) => status.earlier_restores.extend(status.restore.take()),
-        (
+        // What a waiver allows is recorded by its fact; see [`Fact::Waived`].
+        (Action::Waive, _)
+        | (
             Action::Retry,
             Reason::ClearingBlocked
             | Reason::RestoreStalled

@@ -9,12 +9,14 @@ pub mod approval;
 pub mod conditions;
 pub mod decide;
 pub mod facts;
+mod guard;
 pub mod inventory;
 pub mod observed;
 pub mod people;
 pub mod phase;
 pub mod preflight;
 pub mod resource;
+pub mod summary;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,9 +27,10 @@ pub use observed::Observed;
 pub use phase::{Phase, phase};
 pub use resource::{
     Action, Approved, BackupFact, BackupRun, Checked, Choice, Clearing, Condition, Consent, Ending,
-    LastError, Merged, Note, Opened, Outcome, Person, Progress, PullRequest, Reminder, ReminderOf,
-    RestoreRequest, RestoreRequestSpec, RestoreRun, RestoreStatus, Settled, Source, Stuck,
-    StuckReason, Verdict, Verified, Via, Vote, Withdrawal,
+    ExpectedVolume, GivenConsent, LastError, Merged, Note, Opened, Outcome, Person, Progress,
+    PullRequest, Reminder, ReminderOf, RestoreRequest, RestoreRequestSpec, RestoreRun,
+    RestoreStatus, Settled, Source, Stuck, StuckReason, Verdict, Verified, Via, Vote, Waiver,
+    Withdrawal,
 };
 
 use sha2::{Digest, Sha256};
@@ -57,6 +60,9 @@ pub fn digest(uid: &str, spec: &RestoreRequestSpec, status: &RestoreStatus) -> S
         .as_ref()
         .and_then(|pull| pull.opened.as_ref())
         .map_or("", |opened| opened.head_sha.as_str()));
+    for needed in checked.iter().flat_map(|checked| checked.needing_consent()) {
+        add(&needed.in_words());
+    }
     if let Some(resume) = status.resume.as_ref().and_then(|pull| pull.opened.as_ref()) {
         add("resume");
         add(&resume.head_sha);

@@ -9,6 +9,10 @@ use super::resource::{BackupRun, Progress, RestoreRun};
 
 /// The world as one pass saw it, read live.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each pass, and it is not kept"
+)]
 pub enum Observed {
     Checking(Box<Survey>),
     AwaitingApproval(Option<Pull>),
@@ -89,6 +93,14 @@ pub struct Restoring {
     pub restore: Option<RestoreRun>,
     /// Velero's own words: failure reason, validation errors, what its results say.
     pub failures: Vec<String>,
+    /// Velero was restarted meanwhile, which ended it.
+    pub restarted: bool,
+    /// What its results say, once it has ended; nothing if they cannot be read.
+    pub results: Option<Results>,
+    /// While it runs: the Applications, of which none may move.
+    pub applications: Vec<Application>,
+    /// While it runs: workloads and claims that somebody else made, and who.
+    pub foreign: Vec<String>,
     /// Restores that Velero has before it.
     pub ahead: usize,
     /// What is in the namespaces and was not brought by this request's Restores;
@@ -98,10 +110,26 @@ pub struct Restoring {
     pub undiscovered: Vec<String>,
 }
 
+/// What Velero says of a Restore, in its words, the first few of many.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Results {
+    pub errors: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Warnings of what was kept and so exists: that is how it should be.
+    pub harmless: i64,
+}
+
 /// What was restored, live.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verifying {
+    /// Of all Restores of this request, the latest last.
     pub volumes: Vec<Volume>,
+    /// What the backup holds and is not there.
+    pub missing: Vec<String>,
+    /// How many objects of the backup were looked for.
+    pub items: i64,
+    /// What was not brought by this request's Restores, and who made it.
+    pub foreign: Vec<String>,
     /// Claims by name, with their phase.
     pub claims: Vec<(String, String)>,
     pub pods: Vec<Pod>,
@@ -133,6 +161,8 @@ pub struct Resuming {
     pub pause: Option<Pull>,
     pub resume: Option<Pull>,
     pub applications: Vec<Application>,
+    /// A Restore of this request that Velero has not ended is there.
+    pub restoring: bool,
     /// The moment before which a look of Argo CD proves nothing.
     pub since: Option<Timestamp>,
 }

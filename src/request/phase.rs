@@ -1,5 +1,6 @@
 //! The phase of a restore, derived from its facts.
 
+use super::guard::{Guard, holds};
 use super::resource::{Outcome, RestoreStatus};
 
 /// Where a restore stands. Never stored: [`phase`] is the only way to one.
@@ -131,7 +132,7 @@ pub fn phase(status: &RestoreStatus) -> Phase {
         // What was touched is undone first: an open pull request is closed, and
         // self-heal that was turned off comes back (L1).
         let tidy = match &status.pause {
-            Some(pause) => !status.self_heal_is_off() && !pause.is_open(),
+            Some(pause) => !holds(Guard::L1) || (!status.self_heal_is_off() && !pause.is_open()),
             // From the check on, a pull request may have been opened whose answer
             // was lost: it is looked for once.
             None => status.checked.is_none() || status.resumed_at.is_some(),
@@ -158,11 +159,13 @@ pub fn phase(status: &RestoreStatus) -> Phase {
     if status.settled.is_none() {
         return Phase::Settling;
     }
-    if status
-        .safety_backup
-        .as_ref()
-        .is_none_or(|backup| backup.completed_at.is_none())
-    {
+    let protected = !holds(Guard::S8)
+        || status.waiver.is_some()
+        || status
+            .safety_backup
+            .as_ref()
+            .is_some_and(|backup| backup.completed_at.is_some());
+    if !protected {
         return Phase::Protecting;
     }
     if status

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::order::SelfHealRecord;
 
-use super::inventory::InventorySummary;
-use super::preflight::CheckResult;
+use super::inventory::{Comparison, InventorySummary};
+use super::preflight::{CheckResult, CheckState};
 
 /// A person's wish to have a tenant's namespaces restored from a backup.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
@@ -83,6 +83,43 @@ pub struct RestoreRequestSpec {
     /// How to go on from `Stuck`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Choice>,
+
+    /// What reviewers consented to expressly, beside approving.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub consents: Vec<GivenConsent>,
+
+    /// The request that this one undoes: it waits until that one has ended.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("what a request undoes cannot be changed: make a new request"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub undoes: Option<String>,
+}
+
+impl RestoreRequestSpec {
+    /// The same request for exactly this backup: "yesterday" may be another day by
+    /// now, and a newer backup is no reason to ask again.
+    #[must_use]
+    pub fn pinned_to(&self, backup: &str) -> Self {
+        let mut spec = self.clone();
+        spec.source = Source {
+            backup: Some(backup.to_owned()),
+            schedule: None,
+            day: None,
+        };
+        spec
+    }
+}
+
+/// A reviewer's consent to what the checks say needs it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenConsent {
+    pub by: Person,
+    pub at: Timestamp,
+    /// The digest of what was consented to; see [`super::digest`].
+    #[schemars(length(max = 64))]
+    pub digest: String,
 }
 
 /// What to restore from: a backup by its name, or a schedule and a day, or
@@ -172,6 +209,8 @@ pub enum Action {
     Retry,
     /// Leave the namespaces as they are and turn self-heal on again.
     ResumeAsIs,
+    /// A reviewer lets it go on without a safety backup.
+    Waive,
 }
 
 /// What is known about a restore. Every field is a fact that was seen or done.
@@ -205,6 +244,9 @@ pub struct RestoreStatus {
     /// too old; see [`Self::safety_round`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_safety_backups: Vec<BackupRun>,
+    /// A reviewer let it go on without a safety backup (S8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<Waiver>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clearing: Option<Clearing>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,6 +257,9 @@ pub struct RestoreStatus {
     /// Restores of this request that ended badly and were tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_restores: Vec<RestoreRun>,
+    /// What somebody else did to the namespaces while Velero was restoring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disturbed: Option<Note>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
     /// Why the restore ends without having been carried through.
@@ -229,6 +274,12 @@ pub struct RestoreStatus {
     pub prune_consent: Option<Consent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<PullRequest>,
+    /// Since when all is well with self-heal on again; it has to stay so for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub well_since: Option<Timestamp>,
+    /// When the summary was put on the pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summarized_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,6 +322,8 @@ pub enum ReminderOf {
     Approval,
     /// Self-heal has been off for long (L1).
     SelfHealOff,
+    /// It has been stuck for long, with self-heal as it was before.
+    Stuck,
 }
 
 /// What Checking found.
@@ -285,6 +338,48 @@ pub struct Checked {
     pub inventory: InventorySummary,
     /// Applications that deploy to the namespaces, as `namespace/name`.
     pub applications: Vec<String>,
+    /// The inventory held against the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// The volumes whose data the backup holds and a restore has to bring back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<ExpectedVolume>,
+    /// User-defined Applications that healed, as `namespace/name`: somebody turns them
+    /// off by hand, and somebody has to turn them on again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub healing: Vec<String>,
+}
+
+impl Checked {
+    /// What a reviewer has to consent to beside approving, in words.
+    pub fn needing_consent(&self) -> impl Iterator<Item = &CheckResult> {
+        self.checks
+            .iter()
+            .filter(|result| result.state == CheckState::NeedsConsent)
+    }
+}
+
+/// A volume whose data is in the backup.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectedVolume {
+    pub namespace: String,
+    pub claim: String,
+    /// What Velero reports its progress under: `pod:volume`, or the claim where a
+    /// data mover brings it back. A plain snapshot has no progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+}
+
+/// A reviewer's word that no safety backup is needed.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiver {
+    pub at: Timestamp,
+    /// The reviewer, as the configuration calls them.
+    pub by: String,
 }
 
 /// The backup that a request was resolved to.
@@ -298,6 +393,15 @@ pub struct BackupFact {
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// As Velero names it; empty in requests of before it was kept.
+    #[serde(default)]
+    pub phase: String,
+    /// How many objects are in it, where Velero says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<i64>,
+    /// How many bytes of volume data of the namespaces are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
 }
 
 /// A pull request on the tenant order.
@@ -429,6 +533,12 @@ pub struct RestoreRun {
     /// Set when Velero has ended it, well or badly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// What Velero warned of, but for what has to be so; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Warnings of what was kept and so exists already.
+    #[serde(default)]
+    pub harmless: i64,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
@@ -438,6 +548,12 @@ pub struct Verified {
     pub volumes: i64,
     pub claims: i64,
     pub pods: i64,
+    /// Objects of the backup that were looked for and are there.
+    #[serde(default)]
+    pub items: i64,
+    /// What is in the namespaces and was not brought by the restore.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<String>,
 }
 
 /// Why and how a restore ends early.
@@ -479,6 +595,8 @@ pub enum StuckReason {
     RestorePartiallyFailed,
     RestoreVanished,
     RestoreStalled,
+    /// Somebody else worked in the namespaces while Velero was restoring.
+    Disturbed,
     VerificationFailed,
     WouldPrune,
     ResumeBlocked,

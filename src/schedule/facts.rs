@@ -171,7 +171,8 @@ fn chosen(status: &mut ScheduleStatus, mut choice: Choice, now: Timestamp) {
     match choice.action {
         // Argo CD looks again, and every deadline begins anew.
         request::Action::Retry => status.refreshed.clear(),
-        request::Action::ResumeAsIs => {
+        // Nobody can say the latter of a schedule: it has no safety backup.
+        request::Action::ResumeAsIs | request::Action::Waive => {
             status.ending.get_or_insert(Ending {
                 at: now,
                 outcome: Outcome::Failed,

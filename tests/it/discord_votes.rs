@@ -230,7 +230,7 @@ async fn an_approval_can_be_taken_back_until_something_is_deleted() -> anyhow::R
     assert_eq!(votes(&chatted, &name).await?, 0);
     world.harbour.gate.remove(rule);
     discord
-        .message_with(thread, "took the approval back")
+        .message_with(thread, "grace may no longer approve")
         .await?;
     world.until_asked(&name).await?;
     refloat.stop().await?;

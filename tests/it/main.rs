@@ -31,4 +31,5 @@ mod schedule_orders;
 mod schedule_refusals;
 mod schedule_world;
 mod stuck;
+mod traps;
 mod world;

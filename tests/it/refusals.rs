@@ -61,7 +61,7 @@ async fn what_does_not_exist_is_refused_with_what_does() -> anyhow::Result<()> {
         "restore request tenant:poseidon1 namespaces:dev schedule:daily day:1999-12-31 reason:test",
     )
     .await?;
-    let latest = sentence.split(" The latest").next().unwrap_or_default();
+    let latest = sentence.split(" The nearest").next().unwrap_or_default();
     assert_snapshot!(latest, @"There is no backup of the schedule daily for 1999-12-31.");
 
     // A tenant that is not theirs, or is none, makes no request at all.
@@ -170,6 +170,8 @@ async fn of_requests_at_the_same_moment_one_is_taken() -> anyhow::Result<()> {
                 votes: Vec::new(),
                 withdrawal: None,
                 choice: None,
+                consents: Vec::new(),
+                undoes: None,
             },
         );
         let requests = requests.clone();

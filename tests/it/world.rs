@@ -1,7 +1,7 @@
 //! The harbour as the tests use it: with Refloat's definitions installed, and
 //! with what a restore must leave behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,6 +24,10 @@ pub struct World {
     /// On somebody else's API server, one world at a time: its controllers look
     /// at everything that is there.
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
+    /// All tenants' namespaces before anything was asked for.
+    at_first: Picture,
+    /// Namespaces that the test itself has changed, by their names here.
+    changed: Mutex<Vec<String>>,
 }
 
 /// A test that fails must not leave anything on an API server that others use.
@@ -66,10 +70,13 @@ impl World {
                 )
                 .await?;
         }
+        let at_first = harbour.platform.snapshot().await?;
         let world = Self {
             harbour,
             suffix,
             alone,
+            at_first,
+            changed: Mutex::default(),
         };
         until(|| async {
             let all = ListParams::default();
@@ -104,14 +111,48 @@ impl World {
     }
 
     pub async fn break_tenant(&self, namespace: &str) -> anyhow::Result<()> {
+        self.changed
+            .lock()
+            .expect("no panic holds it")
+            .push(self.here(namespace));
         self.harbour
             .platform
             .break_tenant(&self.here(namespace))
             .await
     }
 
+    /// Fails if a namespace that no request named is not as it was at first.
+    async fn check_bystanders(&self) -> anyhow::Result<()> {
+        let asked_for: Vec<String> = self
+            .requests()
+            .list(&ListParams::default())
+            .await?
+            .into_iter()
+            .flat_map(|request| request.spec.namespaces)
+            .chain(self.changed.lock().expect("no panic holds it").clone())
+            .collect();
+        let later = self.harbour.platform.snapshot().await?;
+        let of_others: Vec<String> = self
+            .at_first
+            .differences(&later)
+            .into_iter()
+            .filter(|line| {
+                !asked_for.iter().any(|namespace| {
+                    line.starts_with(&format!("{namespace}/"))
+                        || line.starts_with(&format!("volume {namespace}/"))
+                })
+            })
+            .collect();
+        anyhow::ensure!(
+            of_others.is_empty(),
+            "namespaces that nobody asked for have changed: {of_others:#?}"
+        );
+        Ok(())
+    }
+
     /// Ends the world, and takes it off an API server that is not its own.
     pub async fn end(mut self) -> anyhow::Result<()> {
+        self.check_bystanders().await?;
         // Held until all is gone: the next world may be waiting for it.
         let alone = self.alone.take();
         if alone.is_some() {
@@ -207,6 +248,72 @@ impl World {
         let map = serde_json::from_value(serde_json::json!({ "metadata": { "name": name } }))?;
         api.create(&kube::api::PostParams::default(), &map).await?;
         Ok(())
+    }
+
+    /// Takes a backup now, and waits until it is Completed.
+    pub async fn back_up(&self, name: &str, spec: serde_json::Value) -> anyhow::Result<()> {
+        let api = self.velero("Backup", "backups");
+        let backup = serde_json::from_value(serde_json::json!({
+            "apiVersion": "velero.io/v1",
+            "kind": "Backup",
+            "metadata": { "name": name },
+            "spec": spec,
+        }))?;
+        api.create(&kube::api::PostParams::default(), &backup)
+            .await?;
+        until(|| async {
+            let live = api.get(name).await?;
+            Ok(live.data["status"]["phase"] == "Completed")
+        })
+        .await
+        .with_context(|| format!("the backup {name} never ended"))
+    }
+
+    /// Restores a namespace of a backup, as another tenant's request would, and waits
+    /// until Velero has begun.
+    pub async fn restore_of(
+        &self,
+        name: &str,
+        backup: &str,
+        namespace: &str,
+    ) -> anyhow::Result<()> {
+        let api = self.velero("Restore", "restores");
+        let restore = serde_json::from_value(serde_json::json!({
+            "apiVersion": "velero.io/v1",
+            "kind": "Restore",
+            "metadata": { "name": name },
+            "spec": { "backupName": backup, "includedNamespaces": [namespace] },
+        }))?;
+        api.create(&kube::api::PostParams::default(), &restore)
+            .await?;
+        until(|| async {
+            let live = api.get(name).await?;
+            Ok(live.data["status"]["phase"] == "InProgress")
+        })
+        .await
+        .with_context(|| format!("the restore {name} never began"))
+    }
+
+    /// Makes a backup one that expired an hour ago.
+    pub async fn expire(&self, backup: &str) -> anyhow::Result<()> {
+        let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+        let status = serde_json::json!({
+            "status": { "expiration": then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() }
+        });
+        self.velero("Backup", "backups")
+            .patch(backup, &PatchParams::default(), &Patch::Merge(&status))
+            .await?;
+        Ok(())
+    }
+
+    /// An Application of the platform's.
+    pub async fn application(&self, name: &str) -> anyhow::Result<DynamicObject> {
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.harbour.client.0.clone(),
+            &self.harbour.namespaces.platform,
+            &harbour::argocd::application_resource(),
+        );
+        Ok(api.get(name).await?)
     }
 
     /// The names of Velero's objects of a kind.

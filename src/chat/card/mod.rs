@@ -8,7 +8,7 @@ use super::render::View;
 use super::words::{bytes, put, sentence};
 use super::{Bar, Card, Field, Unit};
 use crate::request::Phase;
-use crate::request::inventory::InventorySummary;
+use crate::request::inventory::{Comparison, InventorySummary};
 use crate::request::preflight::{count, list};
 use crate::request::resource::{PullRequest, RestoreRequestSpec, Via};
 
@@ -62,8 +62,11 @@ pub(super) fn card(view: &View<'_>) -> Card {
             let checks = checked
                 .checks
                 .iter()
-                .map(|result| format!("{}: {}", result.check, harmless(&result.message, 200)));
-            fields.push(field("Checks passed", checks.collect()));
+                .map(|result| harmless(&result.in_words(), 250));
+            fields.push(field("Checks", checks.collect()));
+            if let Some(compared) = &checked.comparison {
+                fields.push(field("Held against the backup", comparison(compared)));
+            }
         }
         fields.push(field(deleted_title(view), inventory(&checked.inventory)));
     }
@@ -71,7 +74,16 @@ pub(super) fn card(view: &View<'_>) -> Card {
     if !links.is_empty() {
         fields.push(field("Pull requests", links));
     }
-    if let Some(backup) = &status.safety_backup {
+    if let Some(waiver) = &status.waiver {
+        fields.push(field(
+            "Safety backup",
+            vec![format!(
+                "waived by {}, {}",
+                harmless(&waiver.by, 100),
+                view.local(waiver.at)
+            )],
+        ));
+    } else if let Some(backup) = &status.safety_backup {
         fields.push(field(
             "Safety backup",
             vec![format!(
@@ -145,19 +157,41 @@ pub(super) fn from(view: &View<'_>) -> String {
     };
     let backup = &checked.backup;
     format!(
-        "backup {} of {}{}, {}",
+        "backup {} of {}{} ({} old{}{}), {}",
         code(&backup.name),
         view.local(backup.started_at),
         backup
             .schedule
             .as_ref()
-            .map(|schedule| format!(" (schedule {})", code(schedule)))
+            .map(|schedule| format!(" of the schedule {}", code(schedule)))
+            .unwrap_or_default(),
+        age(checked.at.duration_since(backup.started_at)),
+        backup
+            .items
+            .map(|items| format!(", {}", count(items, "object")))
+            .unwrap_or_default(),
+        backup
+            .bytes
+            .map(|size| format!(", {} of volume data", bytes(size)))
             .unwrap_or_default(),
         backup.expires_at.map_or_else(
             || "which does not expire".to_owned(),
             |at| format!("kept until {}", view.local(at))
         )
-    )
+    ) + match backup.phase.as_str() {
+        "" | "Completed" => "",
+        _ => "; it is PartiallyFailed",
+    }
+}
+
+/// `3 h`, `2 d`: as exact as a person needs it.
+fn age(age: jiff::SignedDuration) -> String {
+    let hours = age.as_hours();
+    match hours {
+        ..1 => count(age.as_mins().max(0), "minute"),
+        1..48 => count(hours, "hour"),
+        _ => count(hours / 24, "day"),
+    }
 }
 
 /// What was asked for, in words.
@@ -277,6 +311,32 @@ pub(super) fn inventory(inventory: &InventorySummary) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What comes back, what is lost, what returns, counted by kind.
+pub(super) fn comparison(compared: &Comparison) -> Vec<String> {
+    const KINDS: usize = 8;
+    [
+        ("comes back", &compared.comes_back),
+        ("is lost for good", &compared.lost),
+        ("returns from the past", &compared.returns),
+    ]
+    .into_iter()
+    .map(|(what, kinds)| {
+        if kinds.is_empty() {
+            return format!("{what}: nothing");
+        }
+        let mut words: Vec<String> = kinds
+            .iter()
+            .take(KINDS)
+            .map(|(kind, number)| format!("{number} {}", code(kind)))
+            .collect();
+        if kinds.len() > KINDS {
+            words.push(format!("{} more kinds", kinds.len() - KINDS));
+        }
+        format!("{what}: {}", words.join(", "))
+    })
+    .collect()
 }
 
 fn links(view: &View<'_>) -> Vec<String> {

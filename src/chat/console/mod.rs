@@ -166,7 +166,7 @@ where
     }
 
     async fn reply(&self, to: &Incoming, answer: &Answer) -> anyhow::Result<()> {
-        let text = &answer.text;
+        let text = &answer.whole();
         let mut output = self.output.lock().await;
         let drawn = match &mut output.view {
             View::Pipe(_) => screen::block(&format!("@{}", to.from.name), text),
@@ -356,6 +356,7 @@ mod tests {
                 &Answer {
                     text: "Your request is `x`.\n- one\n- **two**".to_owned(),
                     refused: false,
+                    attachment: None,
                 },
             )
             .await
@@ -366,12 +367,18 @@ mod tests {
             .unwrap();
         insta::assert_snapshot!(written(console, far).await, @r#"
         [poseidon1-7k2p9] 08:00:00 Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-        [poseidon1-7k2p9] 08:00:02 Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+        [poseidon1-7k2p9] 08:00:02 Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
         [poseidon1-7k2p9] 08:00:02 - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
         [poseidon1-7k2p9] 08:00:02 - with its data: claim `poseidon1-dev/data` of 10Gi
         [poseidon1-7k2p9] 08:00:02 - with its data: claim `poseidon1-test/data`
         [poseidon1-7k2p9] 08:00:02 - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
         [poseidon1-7k2p9] 08:00:02 - kept, as the platform's: 8 objects
+        [poseidon1-7k2p9] 08:00:02 Held against the backup:
+        [poseidon1-7k2p9] 08:00:02 - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+        [poseidon1-7k2p9] 08:00:02 - is lost for good: 1 `ConfigMap`
+        [poseidon1-7k2p9] 08:00:02 - returns from the past: 2 `Secret`
+        [poseidon1-7k2p9] 08:00:02 - `lost for good ConfigMap poseidon1-dev/left-over`
+        [poseidon1-7k2p9] 08:00:02 - `returns from the past Secret poseidon1-dev/old`
         [poseidon1-7k2p9] 08:00:03 Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
         [poseidon1-7k2p9] 08:00:03 Reviewers: please approve or deny. Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
         [poseidon1-7k2p9] 08:00:40 Approved by Ravi in chat.
@@ -389,21 +396,24 @@ mod tests {
         [poseidon1-7k2p9] 08:01:59 The namespaces are cleared: 10 objects deleted in 38 s.
         [poseidon1-7k2p9] 08:02:00 The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
         [poseidon1-7k2p9] 08:05:00 Velero has ended `refloat-1234567890-1`: Completed. 42 items, 10.5 GiB of volume data, with 1 warning and 0 errors, in 3 min.
-        [poseidon1-7k2p9] 08:05:10 Verified: 2 volumes complete, 2 claims bound, 3 pods ready.
+        [poseidon1-7k2p9] 08:05:00 `restore log` shows Velero's log.
+        [poseidon1-7k2p9] 08:05:10 Verified: 40 objects there, 2 volumes complete, 2 claims bound, 3 pods ready.
         [poseidon1-7k2p9] 08:05:11 Pull request #8 is open: it brings self-heal back as it was. https://git.example.com/platform/infra-ocp4-tenants/pull/8
         [poseidon1-7k2p9] 08:05:15 Pull request #8 was merged. Argo CD is asked to look.
         [poseidon1-7k2p9] 08:05:20 Self-heal is back as it was before, and the Applications are synced and healthy.
-        [poseidon1-7k2p9] 08:05:20 Done. `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1` restored, from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC.
+        [poseidon1-7k2p9] 08:05:20 Done. `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1` restored, from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC.
         [poseidon1-7k2p9] 08:05:20 - asked for by Anna, approved by Ravi
         [poseidon1-7k2p9] 08:05:20 - deleted: 10 objects
         [poseidon1-7k2p9] 08:05:20 - restored: 42 items, 10.5 GiB of volume data
-        [poseidon1-7k2p9] 08:05:20 - safety backup: `refloat-1234567890-safety-1`
+        [poseidon1-7k2p9] 08:05:20 - safety backup: `refloat-1234567890-safety-1` (`restore undo poseidon1-7k2p9` brings it back)
+        [poseidon1-7k2p9] 08:05:20 - #7: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+        [poseidon1-7k2p9] 08:05:20 - #8: https://git.example.com/platform/infra-ocp4-tenants/pull/8
         [poseidon1-7k2p9] 08:05:20 - time: 5 min 20 s in all: checks 2.0 s, approval 38 s, self-heal off 2.0 s, Argo CD quiet 8.0 s, safety backup 30 s, clearing 39 s, restore 3 min 1 s, verification 10 s, self-heal back 10 s
         ---- poseidon1-7k2p9: done ----
         | Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)
         | Done: restored, verified, and self-heal is as it was.
         | What: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-        | From: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
+        | From: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
         | Asked by: Anna, 2026-11-24 08:00 UTC
         | Why: the migration broke the orders
         | Approved by: Ravi in chat, 2026-11-24 08:00 UTC

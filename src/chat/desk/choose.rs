@@ -67,6 +67,7 @@ fn word(action: Action) -> &'static str {
     match action {
         Action::Retry => "retry",
         Action::ResumeAsIs => "resume",
+        Action::Waive => "waive",
     }
 }
 
@@ -135,38 +136,38 @@ mod tests {
             answered.spec.choice = Some(choice);
         }
         lines.push(say(&answered, "ravi", Action::ResumeAsIs));
-        insta::assert_snapshot!(lines.join("\n"), @r#"
-SafetyBackupFailed
-  retry: `poseidon1-7k2p9`: a new safety backup is taken, and the restore goes on if it succeeds.
-  resume: `poseidon1-7k2p9`: the restore ends, nothing is deleted, and self-heal is turned on again.
-ClearingBlocked
-  retry: `poseidon1-7k2p9`: the clearing goes on from where it is, with the same objects as approved.
-  resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
-RestoreFailed
-  retry: `poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
-  resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
-RestorePartiallyFailed
-  retry: `poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
-  resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
-RestoreVanished
-  retry: `poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
-  resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
-RestoreStalled
-  retry: `poseidon1-7k2p9`: the same Velero Restore is waited for once more.
-  resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup. Velero cannot be stopped and may still restore something.
-VerificationFailed
-  retry: `poseidon1-7k2p9`: what was restored is looked at once more.
-  resume: `poseidon1-7k2p9`: the restore ends with what came back, and self-heal is turned on again.
-WouldPrune
-  retry: `poseidon1-7k2p9`: Argo CD's Applications are looked at once more; nothing is agreed to.
-  resume: `poseidon1-7k2p9`: you agree that Argo CD deletes `PersistentVolumeClaim poseidon1-dev/data`, and self-heal is turned on again.
-ResumeBlocked
-  retry: `poseidon1-7k2p9`: turning self-heal on again is tried once more.
-  resume: `poseidon1-7k2p9`: the restore ends once self-heal is on again, whether or not the Applications are synced and healthy.
-`poseidon1-7k2p9` is not yours to steer: only Anna, who asked for it, or a reviewer can. Reviewers are Ravi and Olga.
-`poseidon1-7k2p9` is not stuck: it is restoring. There is nothing to choose; `restore status` shows what it waits for.
-`poseidon1-7k2p9` is not stuck: it is done. Ask for a new restore if one is needed.
-already: `poseidon1-7k2p9` has been answered already, with `restore retry`; nothing is changed.
-"#);
+        insta::assert_snapshot!(lines.join("\n"), @"
+        SafetyBackupFailed
+          retry: `poseidon1-7k2p9`: a new safety backup is taken, and the restore goes on if it succeeds.
+          resume: `poseidon1-7k2p9`: the restore ends, nothing is deleted, and self-heal is turned on again.
+        ClearingBlocked
+          retry: `poseidon1-7k2p9`: the clearing goes on from where it is, with the same objects as approved.
+          resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
+        RestoreFailed
+          retry: `poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
+          resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
+        RestorePartiallyFailed
+          retry: `poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
+          resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
+        RestoreVanished
+          retry: `poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
+          resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
+        RestoreStalled
+          retry: `poseidon1-7k2p9`: the same Velero Restore is waited for once more.
+          resume: `poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup. Velero cannot be stopped: self-heal waits until it has ended, or until you say so once more.
+        VerificationFailed
+          retry: `poseidon1-7k2p9`: what was restored is looked at once more.
+          resume: `poseidon1-7k2p9`: the restore ends with what came back, and self-heal is turned on again.
+        WouldPrune
+          retry: `poseidon1-7k2p9`: Argo CD's Applications are looked at once more; nothing is agreed to.
+          resume: `poseidon1-7k2p9`: you agree that Argo CD deletes `PersistentVolumeClaim poseidon1-dev/data`, and self-heal is turned on again.
+        ResumeBlocked
+          retry: `poseidon1-7k2p9`: turning self-heal on again is tried once more.
+          resume: `poseidon1-7k2p9`: the restore ends once self-heal is on again, whether or not the Applications are synced and healthy.
+        `poseidon1-7k2p9` is not yours to steer: only Anna, who asked for it, or a reviewer can. Reviewers are Ravi and Olga.
+        `poseidon1-7k2p9` is not stuck: it is restoring. There is nothing to choose; `restore status` shows what it waits for.
+        `poseidon1-7k2p9` is not stuck: it is done. Ask for a new restore if one is needed.
+        already: `poseidon1-7k2p9` has been answered already, with `restore retry`; nothing is changed.
+        ");
     }
 }

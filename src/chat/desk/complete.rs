@@ -464,14 +464,19 @@ mod tests {
 After `restore request tenant:` can follow:
 - `poseidon1`
 "#);
-        insta::assert_snapshot!(answer("restore ", &complete("restore "), &[]), @r#"
-After `restore` can follow:
-- `request`: Start a restore: it is checked, approved and carried out in a thread of its own
-- `status`: Show where a request stands
-- `withdraw`: Call a request off; possible until something is deleted
-- `retry`: Go on with a request that is stuck
-- `resume`: Turn self-heal on again with things as they are, if a request is stuck
-"#);
+        insta::assert_snapshot!(answer("restore ", &complete("restore "), &[]), @"
+        After `restore` can follow:
+        - `request`: Start a restore: it is checked, approved and carried out in a thread of its own
+        - `preview`: Show what a restore would delete and bring back, touching nothing
+        - `status`: Show where a request stands
+        - `withdraw`: Call a request off; possible until something is deleted
+        - `retry`: Go on with a request that is stuck
+        - `undo`: Go back to the safety backup of a request, by a new request of its own
+        - `resume`: Turn self-heal on again with things as they are, if a request is stuck
+        - `consent`: Consent, as a reviewer, to what the checks of a request mark so
+        - `waive`: Let a request whose safety backup failed go on without one, as a reviewer
+        - `log`: Show Velero's log of a request's restore
+        ");
         insta::assert_snapshot!(answer(line, &complete(line), &[]), @r#"I know nothing that can follow `restore request tenant:`: there is nothing of that kind which you may use."#);
     }
 }

@@ -9,17 +9,23 @@ mod cache;
 mod choose;
 mod complete;
 mod find;
+mod preview;
 mod request;
 mod schedule;
 mod take_back;
+mod undo;
 mod vote;
+mod waive;
 mod withdraw;
 mod write;
 
 pub use choose::{Chosen, choose};
+pub use preview::{LogLookup, PreviewLookup};
 pub use request::{admit, name};
 pub use schedule::{Asked, admit as admit_schedule};
+pub use undo::{Undo, undo};
 pub use vote::{Cast, vote};
+pub use waive::{Consented, consent, waive};
 pub use withdraw::{Withdrawn, withdraw};
 
 use std::collections::HashMap;
@@ -37,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
 use super::rights::Rights;
-use super::{Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
+use super::{Answer as Reply, Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
@@ -61,6 +67,8 @@ pub struct Desk {
     pub people: Arc<People>,
     pub rights: Arc<dyn Rights>,
     pub lookup: OrderLookup,
+    pub previews: PreviewLookup,
+    pub logs: LogLookup,
     /// The version of Velero's server, if it is configured.
     pub velero_version: Option<VeleroVersion>,
     pub context: RenderContext,
@@ -106,8 +114,8 @@ enum Heard {
 
 fn refusal(words: impl Into<String>) -> Answer {
     Answer {
-        text: words.into(),
         refused: true,
+        ..Answer::from(words.into())
     }
 }
 
@@ -174,12 +182,10 @@ impl Desk {
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(person = incoming.from.id, "an answer took too long");
-                Answer {
-                    text: "That took too long, and I do not know whether it was done. See \
-                           `restore status`, then say it again."
-                        .to_owned(),
-                    refused: true,
-                }
+                refusal(
+                    "That took too long, and I do not know whether it was done. See `restore \
+                     status`, then say it again.",
+                )
             });
         self.tell(incoming, &answer, chat).await;
     }
@@ -214,12 +220,9 @@ impl Desk {
     }
 
     #[allow(clippy::unused_self, reason = "it reads as what the desk says")]
-    fn in_words(&self, incoming: &Incoming, done: Result<String, Failure>) -> Answer {
+    fn in_words(&self, incoming: &Incoming, done: Result<Reply, Failure>) -> Answer {
         match done {
-            Ok(text) => Answer {
-                text,
-                refused: false,
-            },
+            Ok(reply) => reply,
             Err(Failure::Refused(words)) => refusal(words),
             Err(Failure::Broken(error)) => {
                 tracing::error!(
@@ -235,9 +238,9 @@ impl Desk {
         }
     }
 
-    async fn attend(&self, incoming: &Incoming) -> Result<String, Failure> {
+    async fn attend(&self, incoming: &Incoming) -> Result<Reply, Failure> {
         if let Some(words) = self.complete(incoming).await? {
-            return Ok(words);
+            return Ok(words.into());
         }
         let command = match parse(&incoming.text) {
             Ok(command) => command,
@@ -246,7 +249,13 @@ impl Desk {
         if let Availability::NotYet(words) = command.availability() {
             return refused(words);
         }
-        match command {
+        let words = match command {
+            Command::Restore(Restore::Preview(asked)) => {
+                return self.preview(incoming, &asked).await;
+            }
+            Command::Restore(Restore::Log(target)) => {
+                return self.log(incoming, target.request).await;
+            }
             Command::Restore(restore) => self.restore(incoming, restore).await,
             Command::Schedule(schedule) => self.schedule(incoming, schedule).await,
             Command::Approve { request, digest } => {
@@ -274,7 +283,8 @@ impl Desk {
             Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
                 refused("That is not available yet.")
             }
-        }
+        };
+        words.map(Reply::from)
     }
 
     async fn restore(&self, incoming: &Incoming, restore: Restore) -> Result<String, Failure> {
@@ -287,7 +297,14 @@ impl Desk {
                 self.choose(incoming, target.request, Action::ResumeAsIs)
                     .await
             }
-            Restore::Preview(_) | Restore::Copy(_) | Restore::Undo(_) => {
+            Restore::Undo(target) => self.undo(incoming, target.request).await,
+            Restore::Consent { request, digest } => {
+                let digest = digest.as_ref().map(refloat_commands::Digest::as_str);
+                self.consent(incoming, request, digest).await
+            }
+            Restore::Waive(target) => self.waive(incoming, target.request).await,
+            // The first and the last are attended to above.
+            Restore::Preview(_) | Restore::Copy(_) | Restore::Log(_) => {
                 refused("That is not available yet.")
             }
         }

@@ -82,6 +82,8 @@ pub fn admit(
         votes: Vec::new(),
         withdrawal: None,
         choice: None,
+        consents: Vec::new(),
+        undoes: None,
     })
 }
 

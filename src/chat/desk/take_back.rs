@@ -17,7 +17,7 @@ impl Desk {
             text: String::new(),
             thread: Some(taken.request),
         };
-        let done = self.take_back(&incoming).await;
+        let done = self.take_back(&incoming).await.map(super::Reply::from);
         let answer = self.in_words(&incoming, done);
         self.tell(&incoming, &answer, chat).await;
     }

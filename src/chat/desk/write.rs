@@ -9,13 +9,13 @@ use super::find::is_active;
 use super::schedule;
 use super::vote::{digest_of, waits};
 use super::{
-    Cast, Chosen, Desk, Failure, Withdrawn, admit, choose, is_requester, known, name, refused,
-    request_name, vote, withdraw,
+    Cast, Chosen, Consented, Desk, Failure, Withdrawn, admit, choose, consent, is_requester, known,
+    name, refused, request_name, undo, vote, waive, withdraw,
 };
 use crate::chat::Incoming;
 use crate::chat::harmless::code;
 use crate::request::preflight::OrderView;
-use crate::request::resource::{Action, RestoreRequest, RestoreRequestSpec, Verdict};
+use crate::request::resource::{Action, RestoreRequest, RestoreRequestSpec, StuckReason, Verdict};
 
 /// The id of the message that a request was made by.
 pub(super) const MESSAGE_ANNOTATION: &str = "refloat.dev/message";
@@ -104,7 +104,7 @@ impl Desk {
 
     /// The orders that say what the request means: the tenant's, or those of
     /// all the person's tenants where none is named.
-    async fn orders(
+    pub(super) async fn orders(
         &self,
         incoming: &Incoming,
         asked: &Request,
@@ -306,6 +306,161 @@ impl Desk {
                     }
                 },
             )
+        })
+        .await
+    }
+
+    /// `restore consent`.
+    pub(super) async fn consent(
+        &self,
+        incoming: &Incoming,
+        named: Option<RequestName>,
+        said: Option<&str>,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let request = self
+            .find(
+                incoming,
+                named,
+                "that waits for a consent which you could give",
+                |request| {
+                    waits(request)
+                        && !is_requester(person, request, &self.people)
+                        && request
+                            .status
+                            .as_ref()
+                            .and_then(|status| status.checked.as_ref())
+                            .is_some_and(|checked| checked.needing_consent().next().is_some())
+                },
+            )
+            .await?;
+        self.amend(request, |request| {
+            let name = code(request_name(request));
+            Ok(
+                match consent(request, person, &self.people, said, Timestamp::now())? {
+                    Consented::Already(words) => Change::Leave(words),
+                    Consented::New(given) => {
+                        tracing::info!(
+                            request = request_name(request),
+                            tenant = request.spec.tenant,
+                            person = person.id,
+                            "a consent was given"
+                        );
+                        request.spec.consents.push(given);
+                        Change::Write(format!(
+                            "You consent to what the card of {name} marks so. It still needs an \
+                             approval, yours or another reviewer's."
+                        ))
+                    }
+                },
+            )
+        })
+        .await
+    }
+
+    /// `restore waive`.
+    pub(super) async fn waive(
+        &self,
+        incoming: &Incoming,
+        named: Option<RequestName>,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let request = self
+            .find(
+                incoming,
+                named,
+                "that is stuck at its safety backup",
+                |request| {
+                    request
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.stuck.as_ref())
+                        .is_some_and(|stuck| stuck.reason == StuckReason::SafetyBackupFailed)
+                },
+            )
+            .await?;
+        self.amend(request, |request| {
+            let name = code(request_name(request));
+            let choice = waive(request, person, &self.people, Timestamp::now())?;
+            tracing::info!(
+                request = request_name(request),
+                tenant = request.spec.tenant,
+                person = person.id,
+                "the safety backup was waived"
+            );
+            request.spec.choice = Some(choice);
+            Ok(Change::Write(format!(
+                "You waive the safety backup of {name}: it goes on without one, and there will be \
+                 no way back to what is there now."
+            )))
+        })
+        .await
+    }
+
+    /// `restore undo`: ends a request that is stuck, and asks anew for its safety
+    /// backup; once for a message.
+    pub(super) async fn undo(
+        &self,
+        incoming: &Incoming,
+        named: Option<RequestName>,
+    ) -> Result<String, Failure> {
+        let person = &incoming.from;
+        let request = self
+            .find(incoming, named, "of yours that can be undone", |request| {
+                is_requester(person, request, &self.people)
+                    && undo(request, person, &self.people, Timestamp::now()).is_ok()
+            })
+            .await?;
+        let old = request_name(&request).to_owned();
+        // The new one first: it waits for the old one, and without it the old one
+        // would have been ended for nothing.
+        let spec = undo(&request, person, &self.people, Timestamp::now())
+            .map_err(Failure::Refused)?
+            .spec;
+        let mut made = None;
+        for length in [5, 8, 16] {
+            let name = name(&spec.tenant, &person.chat, &incoming.id, length);
+            if self.create(&name, &incoming.id, &spec).await? {
+                made = Some(name);
+                break;
+            }
+        }
+        let Some(made) = made else {
+            return refused("No free name was found for your request. Say it again.");
+        };
+        tracing::info!(
+            request = made,
+            tenant = spec.tenant,
+            person = person.id,
+            undoes = old,
+            "an undo was asked for"
+        );
+        let words = format!(
+            "Your request to go back to the safety backup of {} is {}: it is checked, approved and \
+             carried out like any restore, in a thread of its own.",
+            code(&old),
+            code(&made)
+        );
+        self.amend(request, |request| {
+            let answered = request
+                .spec
+                .choice
+                .as_ref()
+                .zip(
+                    request
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.stuck.as_ref()),
+                )
+                .is_some_and(|(choice, stuck)| choice.answers == stuck.at);
+            let choice = undo(request, person, &self.people, Timestamp::now())?.choice;
+            Ok(match choice {
+                Some(choice) if !answered => {
+                    request.spec.choice = Some(choice);
+                    Change::Write(words.clone())
+                }
+                _ => Change::Leave(words.clone()),
+            })
         })
         .await
     }

@@ -600,12 +600,12 @@ impl Inner {
                     token: &token,
                 };
                 let call = Call::new(LightMethod::Patch, route)
-                    .body(show::answer(&answer.text))
+                    .body(show::answer(&answer.whole()))
                     .lane(Lane::Answer);
                 self.rest.send(call).await?;
             }
             Pending::Text { channel, message } => {
-                self.say_in(channel, &answer.text, Some(message)).await?;
+                self.say_in(channel, &answer.whole(), Some(message)).await?;
             }
             Pending::Thread { channel } => {
                 if !answer.text.is_empty() {

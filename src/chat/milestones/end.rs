@@ -10,6 +10,7 @@ use crate::chat::words::{between, put, sentence};
 use crate::request::Phase;
 use crate::request::preflight::count;
 use crate::request::resource::{Ending, Outcome, PullRequest};
+use crate::request::summary::spans;
 
 /// Self-heal back, the ending, the summary.
 pub(super) fn end(view: &View<'_>, said: &mut Said) {
@@ -160,13 +161,30 @@ fn summary(view: &View<'_>, end: Timestamp) -> String {
     if let Some(run) = &status.restore {
         put(&mut text, format_args!("\n- restored: {}", restored(run)));
     }
-    if let Some(backup) = &status.safety_backup {
+    if let Some(waiver) = &status.waiver {
         put(
             &mut text,
-            format_args!("\n- safety backup: {}", code(&backup.name)),
+            format_args!("\n- safety backup: waived by {}", harmless(&waiver.by, 100)),
+        );
+    } else if let Some(backup) = &status.safety_backup {
+        put(
+            &mut text,
+            format_args!(
+                "\n- safety backup: {} (`restore undo {}` brings it back)",
+                code(&backup.name),
+                code(view.name).trim_matches('`')
+            ),
         );
     }
-    let phases: Vec<String> = spans(view, end)
+    for pull in [&status.pause, &status.resume] {
+        if let Some(opened) = pull.as_ref().and_then(|pull| pull.opened.as_ref()) {
+            put(
+                &mut text,
+                format_args!("\n- #{}: {}", opened.number, link(&opened.url)),
+            );
+        }
+    }
+    let phases: Vec<String> = spans(status, view.created, end)
         .into_iter()
         .map(|(what, from, to)| format!("{what} {}", between(from, to)))
         .collect();
@@ -179,54 +197,4 @@ fn summary(view: &View<'_>, end: Timestamp) -> String {
         ),
     );
     text
-}
-
-/// How long each phase took, from the facts that bound it.
-fn spans(view: &View<'_>, end: Timestamp) -> Vec<(&'static str, Timestamp, Timestamp)> {
-    let status = view.status;
-    let ends = [
-        ("checks", status.checked.as_ref().map(|fact| fact.at)),
-        ("approval", status.approved.as_ref().map(|fact| fact.at)),
-        (
-            "self-heal off",
-            status
-                .pause
-                .as_ref()
-                .and_then(|pause| pause.merged.as_ref())
-                .map(|fact| fact.at),
-        ),
-        ("Argo CD quiet", status.settled.as_ref().map(|fact| fact.at)),
-        (
-            "safety backup",
-            status
-                .safety_backup
-                .as_ref()
-                .and_then(|backup| backup.completed_at),
-        ),
-        (
-            "clearing",
-            status
-                .clearing
-                .as_ref()
-                .and_then(|clearing| clearing.emptied_at),
-        ),
-        (
-            "restore",
-            status.restore.as_ref().and_then(|run| run.ended_at),
-        ),
-        ("verification", status.verified.as_ref().map(|fact| fact.at)),
-        ("self-heal back", Some(end)),
-    ];
-    let mut spans = Vec::new();
-    let mut from = view.created;
-    for (what, to) in ends {
-        // A pull request may be merged before the approval, which then ends later.
-        if let Some(to) = to
-            && to >= from
-        {
-            spans.push((what, from, to));
-            from = to;
-        }
-    }
-    spans
 }

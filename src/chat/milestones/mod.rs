@@ -12,13 +12,14 @@ pub(super) use people::meaning;
 use jiff::Timestamp;
 
 use super::Message;
-use super::card::{from, inventory, source, via, what};
-use super::harmless::{code, cut, harmless, link};
+use super::card::{comparison, from, inventory, source, via, what};
+use super::harmless::{code, cut, harmless, length, link};
 use super::render::View;
 use super::words::{between, bytes, put, sentence};
 use crate::request::Phase;
+use crate::request::inventory::Comparison;
 use crate::request::preflight::{count, list};
-use crate::request::resource::{PullRequest, RestoreRun};
+use crate::request::resource::{Checked, PullRequest, RestoreRun};
 
 /// The messages of a request, oldest first.
 pub(super) fn messages(view: &View<'_>) -> Vec<Message> {
@@ -85,7 +86,43 @@ fn beginning(view: &View<'_>, said: &mut Said) {
             text.push_str(&line);
         }
         said.say(moment("checked", checked.at), checked.at, text);
+        if let Some(compared) = &checked.comparison {
+            held_against(checked, compared, said);
+        }
     }
+}
+
+/// The table of what becomes of each object, cut to what a message takes; the
+/// whole is a preview's.
+fn held_against(checked: &Checked, compared: &Comparison, said: &mut Said) {
+    /// Room for what stands around the table.
+    const MOST: usize = Message::MOST - 500;
+    let mut text = "Held against the backup:".to_owned();
+    for line in comparison(compared) {
+        put(&mut text, format_args!("\n- {line}"));
+    }
+    let mut table = String::new();
+    let mut shown = 0;
+    for row in &compared.rows {
+        let row = format!("\n- {}", code(row));
+        if length(&text) + length(&table) + length(&row) > MOST {
+            break;
+        }
+        table.push_str(&row);
+        shown += 1;
+    }
+    let total = i64::try_from(compared.rows.len()).unwrap_or(i64::MAX) + compared.left_out;
+    text.push_str(&table);
+    if total > shown {
+        put(
+            &mut text,
+            format_args!(
+                "\n- {} more; `restore preview` shows them all",
+                count(total - shown, "line")
+            ),
+        );
+    }
+    said.say(moment("compared", checked.at), checked.at, text);
 }
 
 fn approval(view: &View<'_>, said: &mut Said) {
@@ -256,15 +293,34 @@ fn on_the_way(view: &View<'_>, said: &mut Said) {
             );
         }
     }
+    if let Some(disturbed) = &status.disturbed {
+        said.say(
+            moment("disturbed", disturbed.at),
+            disturbed.at,
+            format!(
+                "**Somebody else is at work while Velero restores**: {}",
+                sentence(&harmless(&disturbed.message, 800))
+            ),
+        );
+    }
     if let Some(verified) = &status.verified {
         said.say(
             "verified",
             verified.at,
             format!(
-                "Verified: {} complete, {} bound, {} ready.",
+                "Verified: {} there, {} complete, {} bound, {} ready.{}",
+                count(verified.items, "object"),
                 count(verified.volumes, "volume"),
                 count(verified.claims, "claim"),
-                count(verified.pods, "pod")
+                count(verified.pods, "pod"),
+                if verified.foreign.is_empty() {
+                    String::new()
+                } else {
+                    format!(
+                        " Not from the backup: {}.",
+                        harmless(&list(&verified.foreign), 600)
+                    )
+                }
             ),
         );
     }
@@ -313,6 +369,21 @@ fn restore(view: &View<'_>, run: &RestoreRun, said: &mut Said) {
         &mut text,
         format_args!(", in {}.", between(run.created_at, at)),
     );
+    if run.harmless > 0 {
+        put(
+            &mut text,
+            format_args!(
+                " {} of what was kept and is there already.",
+                count(run.harmless, "warning")
+            ),
+        );
+    }
+    for note in &run.notes {
+        put(&mut text, format_args!("\n- {}", harmless(note, 300)));
+    }
+    if run.warnings > 0 || run.errors > 0 {
+        text.push_str("\n`restore log` shows Velero's log.");
+    }
     said.say(format!("restore-ended-{}", run.name), at, text);
 }
 

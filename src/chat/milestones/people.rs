@@ -6,7 +6,7 @@ use crate::chat::render::View;
 use crate::chat::words::{between, put, sentence};
 use crate::request::Phase;
 use crate::request::preflight::list;
-use crate::request::resource::{Action, Choice, Outcome, ReminderOf, Stuck};
+use crate::request::resource::{Action, Choice, Outcome, ReminderOf, Stuck, StuckReason};
 
 /// Stuck, choices, a withdrawal that came too late, reminders.
 pub(super) fn by_people(view: &View<'_>, said: &mut Said) {
@@ -36,6 +36,7 @@ pub(super) fn by_people(view: &View<'_>, said: &mut Said) {
     }
     let mut approval = 0;
     let mut self_heal = 0;
+    let mut still_stuck = 0;
     for reminder in &status.reminders {
         let (key, text) = match reminder.about {
             ReminderOf::Approval => {
@@ -45,6 +46,18 @@ pub(super) fn by_people(view: &View<'_>, said: &mut Said) {
                     format!(
                         "Reminder: the restore {} still waits for a reviewer's approval.",
                         code(view.name)
+                    ),
+                )
+            }
+            ReminderOf::Stuck => {
+                still_stuck += 1;
+                (
+                    format!("reminder-stuck-{still_stuck}"),
+                    format!(
+                        "Reminder: the restore {} is stuck, and a person has to choose how to go \
+                         on: `restore status {}` says how.",
+                        code(view.name),
+                        code(view.name).trim_matches('`')
                     ),
                 )
             }
@@ -86,6 +99,25 @@ fn stuck_text(view: &View<'_>, stuck: &Stuck) -> String {
             meaning(Action::ResumeAsIs, stuck)
         ),
     );
+    if stuck.reason == StuckReason::SafetyBackupFailed {
+        put(
+            &mut text,
+            format_args!(
+                "\n- `restore waive {name}` (a reviewer): {}",
+                meaning(Action::Waive, stuck)
+            ),
+        );
+    }
+    let saved = view.status.safety_backup.as_ref();
+    if view.status.clearing_began() && saved.is_some_and(|backup| backup.completed_at.is_some()) {
+        put(
+            &mut text,
+            format_args!(
+                "\n- `restore undo {name}`: this restore ends, and a new request brings back the \
+                 safety backup, by the same road."
+            ),
+        );
+    }
     text
 }
 
@@ -116,6 +148,9 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
                 }
             )
         }
+        (Action::Waive, _) => "the restore goes on without a safety backup: there will be no way \
+                               back to what is there now."
+            .to_owned(),
         (Action::Retry, Reason::SafetyBackupFailed) => {
             "a new safety backup is taken, and the restore goes on if it succeeds.".to_owned()
         }
@@ -131,6 +166,7 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
         (Action::Retry, Reason::RestoreStalled) => {
             "the same Velero Restore is waited for once more.".to_owned()
         }
+        (Action::Retry, Reason::Disturbed) => "what came back is verified as it is.".to_owned(),
         (Action::Retry, Reason::VerificationFailed) => {
             "what was restored is looked at once more.".to_owned()
         }
@@ -141,14 +177,18 @@ pub(in crate::chat) fn meaning(action: Action, stuck: &Stuck) -> String {
             "the restore ends, nothing is deleted, and self-heal is turned on again.".to_owned()
         }
         (Action::ResumeAsIs, Reason::RestoreStalled) => {
-            format!("{AS_THEY_ARE} Velero cannot be stopped and may still restore something.")
+            format!(
+                "{AS_THEY_ARE} Velero cannot be stopped: self-heal waits until it has ended, or \
+                 until you say so once more."
+            )
         }
         (
             Action::ResumeAsIs,
             Reason::ClearingBlocked
             | Reason::RestoreFailed
             | Reason::RestorePartiallyFailed
-            | Reason::RestoreVanished,
+            | Reason::RestoreVanished
+            | Reason::Disturbed,
         ) => AS_THEY_ARE.to_owned(),
         (Action::ResumeAsIs, Reason::VerificationFailed) => {
             "the restore ends with what came back, and self-heal is turned on again.".to_owned()
@@ -165,6 +205,9 @@ fn chosen(choice: &Choice) -> String {
     let name = harmless(&choice.by.name, 100);
     match choice.action {
         Action::Retry => format!("{name} chose to go on (`restore retry`)."),
+        Action::Waive => {
+            format!("{name} waived the safety backup (`restore waive`): it goes on without one.")
+        }
         Action::ResumeAsIs => format!(
             "{name} chose to turn self-heal on again with things as they are (`restore resume`)."
         ),

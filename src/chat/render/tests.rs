@@ -40,310 +40,338 @@ fn a_card_for_every_phase() {
         .into_iter()
         .map(|phase| format!("== {phase:?}\n{}", card(&in_phase(phase))))
         .collect();
-    insta::assert_snapshot!(cards.join("\n\n"), @r#"
-== Checking
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Being checked: backup, order, cluster and what would be deleted. Nothing is touched.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: the backup of schedule `daily` for `2026-11-23`
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Next**: a pull request that turns self-heal off, and a reviewer's approval
+    insta::assert_snapshot!(cards.join("\n\n"), @"
+    == Checking
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Being checked: backup, order, cluster and what would be deleted. Nothing is touched.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: the backup of schedule `daily` for `2026-11-23`
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Next**: a pull request that turns self-heal off, and a reviewer's approval
 
-== AwaitingApproval
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Waiting for a reviewer's approval of exactly this (digest `039b9f8a`). Nothing is touched.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would be deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, open: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Next**: once approved: self-heal off, Argo CD quiet, a safety backup, clearing, the restore, self-heal on again
+    == AwaitingApproval
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Waiting for a reviewer's approval of exactly this (digest `039b9f8a`). Nothing is touched.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would be deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, open: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Next**: once approved: self-heal off, Argo CD quiet, a safety backup, clearing, the restore, self-heal on again
 
-== Pausing
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Approved. Self-heal is being turned off by merging the pull request.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would be deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, open: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Next**: Argo CD becomes quiet, then a safety backup
+    == Pausing
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Approved. Self-heal is being turned off by merging the pull request.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would be deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, open: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Next**: Argo CD becomes quiet, then a safety backup
 
-== Settling
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Self-heal is off in the order. Waiting until Argo CD is quiet; nothing is deleted yet.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would be deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Next**: a safety backup of the namespaces as they are
+    == Settling
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Self-heal is off in the order. Waiting until Argo CD is quiet; nothing is deleted yet.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would be deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Next**: a safety backup of the namespaces as they are
 
-== Protecting
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Argo CD is quiet. A safety backup is being taken; nothing is deleted yet.
-Safety backup: `#####---------------` 25%, 5 of 20 items
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would be deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Safety backup**: `refloat-1234567890-safety-1`
-**Next**: the namespaces are cleared; until then it can be withdrawn
+    == Protecting
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Argo CD is quiet. A safety backup is being taken; nothing is deleted yet.
+    Safety backup: `#####---------------` 25%, 5 of 20 items
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would be deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Safety backup**: `refloat-1234567890-safety-1`
+    **Next**: the namespaces are cleared; until then it can be withdrawn
 
-== Clearing
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-The namespaces are being cleared of what was approved.
-Clearing: `############--------` 60%, 6 of 10 objects
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Is being deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Next**: Velero restores the backup
+    == Clearing
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    The namespaces are being cleared of what was approved.
+    Clearing: `############--------` 60%, 6 of 10 objects
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Is being deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Next**: Velero restores the backup
 
-== Restoring
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-The namespaces are empty. Velero is bringing back what the backup holds.
-Restoring: `##########----------` 50%, 21 of 42 items
-Volumes: `##########----------` 50%, 5.2 GiB of 10.5 GiB
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Was deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Velero Restore**: `refloat-1234567890-1`, InProgress
-**Next**: volumes, claims and pods are verified
+    == Restoring
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    The namespaces are empty. Velero is bringing back what the backup holds.
+    Restoring: `##########----------` 50%, 21 of 42 items
+    Volumes: `##########----------` 50%, 5.2 GiB of 10.5 GiB
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Was deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Velero Restore**: `refloat-1234567890-1`, InProgress
+    **Next**: volumes, claims and pods are verified
 
-== Verifying
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Restored. Volumes, claims and pods are being looked at.
-Restoring: `####################` 100%, 42 of 42 items
-Volumes: `####################` 100%, 10.5 GiB of 10.5 GiB
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Was deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Velero Restore**: `refloat-1234567890-1`, Completed, 42 items, 10.5 GiB
-**Next**: self-heal is turned on again
+    == Verifying
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Restored. Volumes, claims and pods are being looked at.
+    Restoring: `####################` 100%, 42 of 42 items
+    Volumes: `####################` 100%, 10.5 GiB of 10.5 GiB
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Was deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Velero Restore**: `refloat-1234567890-1`, Completed, 42 items, 10.5 GiB
+    **Next**: self-heal is turned on again
 
-== Resuming
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Restored and verified. Self-heal is being turned on again.
-Restoring: `####################` 100%, 42 of 42 items
-Volumes: `####################` 100%, 10.5 GiB of 10.5 GiB
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Was deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**:
-- #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-- #8, self-heal on again, open: https://git.example.com/platform/infra-ocp4-tenants/pull/8
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Velero Restore**: `refloat-1234567890-1`, Completed, 42 items, 10.5 GiB
-**Next**: Argo CD heals again, and it is done
+    == Resuming
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Restored and verified. Self-heal is being turned on again.
+    Restoring: `####################` 100%, 42 of 42 items
+    Volumes: `####################` 100%, 10.5 GiB of 10.5 GiB
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Was deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**:
+    - #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    - #8, self-heal on again, open: https://git.example.com/platform/infra-ocp4-tenants/pull/8
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Velero Restore**: `refloat-1234567890-1`, Completed, 42 items, 10.5 GiB
+    **Next**: Argo CD heals again, and it is done
 
-== Done
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Done: restored, verified, and self-heal is as it was.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Was deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**:
-- #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-- #8, self-heal on again, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/8
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Velero Restore**: `refloat-1234567890-1`, Completed, 42 items, 10.5 GiB
+    == Done
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Done: restored, verified, and self-heal is as it was.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Was deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**:
+    - #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    - #8, self-heal on again, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/8
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Velero Restore**: `refloat-1234567890-1`, Completed, 42 items, 10.5 GiB
 
-== Refused
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Refused. Nothing was deleted.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: the backup of schedule `daily` for `2026-11-23`
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Why it ended**: There is no backup of the schedule daily for 2026-11-23.
+    == Refused
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Refused. Nothing was deleted.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: the backup of schedule `daily` for `2026-11-23`
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Why it ended**: There is no backup of the schedule daily for 2026-11-23.
 
-== Denied
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Denied. Nothing was deleted.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Why it ended**: Ravi denied it: too late in the day.
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would have been deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, closed: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    == Denied
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Denied. Nothing was deleted.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Why it ended**: Ravi denied it: too late in the day.
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would have been deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, closed: https://git.example.com/platform/infra-ocp4-tenants/pull/7
 
-== Withdrawn
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Withdrawn. Nothing was deleted.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Why it ended**: Anna withdrew the request.
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would have been deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, closed: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    == Withdrawn
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Withdrawn. Nothing was deleted.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Why it ended**: Anna withdrew the request.
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would have been deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, closed: https://git.example.com/platform/infra-ocp4-tenants/pull/7
 
-== Expired
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Expired. Nothing was deleted.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Why it ended**: Nobody approved it in time.
-**Checks passed**:
-- namespaces: poseidon1-dev and poseidon1-test belong to the tenant
-- storage location: default is Available
-**Would have been deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, closed: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    == Expired
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Expired. Nothing was deleted.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Why it ended**: Nobody approved it in time.
+    **Checks**:
+    - namespaces: poseidon1-dev and poseidon1-test belong to the tenant
+    - storage location: default is Available
+    **Held against the backup**:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    **Would have been deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, closed: https://git.example.com/platform/infra-ocp4-tenants/pull/7
 
-== ResumedAsIs
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Ended with the namespaces as they are; the restore was not carried through.
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Why it ended**: Anna chose to turn self-heal on again with things as they are.
-**Was deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**:
-- #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-- #8, self-heal on again, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/8
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Velero Restore**: `refloat-1234567890-1`, InProgress
+    == ResumedAsIs
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Ended with the namespaces as they are; the restore was not carried through.
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Why it ended**: Anna chose to turn self-heal on again with things as they are.
+    **Was deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**:
+    - #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    - #8, self-heal on again, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/8
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Velero Restore**: `refloat-1234567890-1`, InProgress
 
-== Stuck
-**Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
-Stuck: a person has to choose how to go on. Self-heal is off until then.
-Restoring: `##########----------` 50%, 21 of 42 items
-Volumes: `##########----------` 50%, 5.2 GiB of 10.5 GiB
-**What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
-**From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC
-**Asked by**: Anna, 2026-11-24 08:00 UTC
-**Why**: the migration broke the orders
-**Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
-**Stuck because**: Velero's Restore ended Failed. It says: the node went away.
-**Was deleted**:
-- 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
-- with its data: claim `poseidon1-dev/data` of 10Gi
-- with its data: claim `poseidon1-test/data`
-- look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
-- kept, as the platform's: 8 objects
-**Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
-**Safety backup**: `refloat-1234567890-safety-1`, completed
-**Velero Restore**: `refloat-1234567890-1`, Failed, 21 items, 5.2 GiB
-**Next**: `restore retry poseidon1-7k2p9` to go on, or `restore resume poseidon1-7k2p9` to leave the namespaces as they are and turn self-heal on again
-"#);
+    == Stuck
+    **Restore of `poseidon1-dev` and `poseidon1-test` (`poseidon1-7k2p9`)**
+    Stuck: a person has to choose how to go on. Self-heal is off until then.
+    Restoring: `##########----------` 50%, 21 of 42 items
+    Volumes: `##########----------` 50%, 5.2 GiB of 10.5 GiB
+    **What**: `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`
+    **From**: backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC
+    **Asked by**: Anna, 2026-11-24 08:00 UTC
+    **Why**: the migration broke the orders
+    **Approved by**: Ravi in chat, 2026-11-24 08:00 UTC
+    **Stuck because**: Velero's Restore ended Failed. It says: the node went away.
+    **Was deleted**:
+    - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
+    - with its data: claim `poseidon1-dev/data` of 10Gi
+    - with its data: claim `poseidon1-test/data`
+    - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
+    - kept, as the platform's: 8 objects
+    **Pull requests**: #7, self-heal off, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    **Safety backup**: `refloat-1234567890-safety-1`, completed
+    **Velero Restore**: `refloat-1234567890-1`, Failed, 21 items, 5.2 GiB
+    **Next**: `restore retry poseidon1-7k2p9` to go on, or `restore resume poseidon1-7k2p9` to leave the namespaces as they are and turn self-heal on again
+    ");
 }
 
 #[test]
@@ -356,12 +384,18 @@ fn a_restore_that_went_well_tells_its_story() {
     );
     insta::assert_snapshot!(messages(&in_phase(Phase::Done)), @r#"
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:03 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
     00:40 approved-1795507240000: Approved by Ravi in chat.
@@ -372,15 +406,18 @@ fn a_restore_that_went_well_tells_its_story() {
     01:59 cleared-1795507319000: The namespaces are cleared: 10 objects deleted in 38 s.
     02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
     05:00 restore-ended-refloat-1234567890-1: Velero has ended `refloat-1234567890-1`: Completed. 42 items, 10.5 GiB of volume data, with 1 warning and 0 errors, in 3 min.
-    05:10 verified: Verified: 2 volumes complete, 2 claims bound, 3 pods ready.
+    `restore log` shows Velero's log.
+    05:10 verified: Verified: 40 objects there, 2 volumes complete, 2 claims bound, 3 pods ready.
     05:11 pull-resume-8: Pull request #8 is open: it brings self-heal back as it was. https://git.example.com/platform/infra-ocp4-tenants/pull/8
     05:15 resume-merged: Pull request #8 was merged. Argo CD is asked to look.
     05:20 self-heal-back: Self-heal is back as it was before, and the Applications are synced and healthy.
-    05:20 done: **Done.** `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1` restored, from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC.
+    05:20 done: **Done.** `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1` restored, from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC.
     - asked for by Anna, approved by Ravi
     - deleted: 10 objects
     - restored: 42 items, 10.5 GiB of volume data
-    - safety backup: `refloat-1234567890-safety-1`
+    - safety backup: `refloat-1234567890-safety-1` (`restore undo poseidon1-7k2p9` brings it back)
+    - #7: https://git.example.com/platform/infra-ocp4-tenants/pull/7
+    - #8: https://git.example.com/platform/infra-ocp4-tenants/pull/8
     - time: 5 min 20 s in all: checks 2.0 s, approval 38 s, self-heal off 2.0 s, Argo CD quiet 8.0 s, safety backup 30 s, clearing 39 s, restore 3 min 1 s, verification 10 s, self-heal back 10 s
     "#);
 }
@@ -401,12 +438,18 @@ fn restores_that_end_early_tell_why() {
     insta::assert_snapshot!(stories.join("\n"), @r#"
     == AwaitingApproval
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:03 ask-039b9f8a (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:039b9f8a`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it. A review on the pull request that approves it counts as well.
 
@@ -416,45 +459,69 @@ fn restores_that_end_early_tell_why() {
 
     == Denied
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:30 ended-1795507230000: **Denied.** Ravi denied it: too late in the day. Nothing was deleted.
 
     == Withdrawn
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:30 ended-1795507230000: **Withdrawn.** Anna withdrew the request. Nothing was deleted.
 
     == Expired
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:30 ended-1795507230000: **Expired.** Nobody approved it in time. Nothing was deleted.
 
     == ResumedAsIs
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:03 ask-d: **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:d`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
     00:40 approved-1795507240000: Approved by Ravi in chat.
@@ -507,12 +574,18 @@ fn what_goes_wrong_on_the_way_is_told() {
     }
     insta::assert_snapshot!(messages(&request), @r#"
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-7: Pull request #7 is open: it turns self-heal off in the tenant's order. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     00:20 reminder-approval-1: Reminder: the restore `poseidon1-7k2p9` still waits for a reviewer's approval.
     00:35 voided-1795507235000: **What was approved no longer holds.** What would be deleted has changed since it was approved: ConfigMap 3 before, 4 now. It needs a new approval.
@@ -528,11 +601,14 @@ fn what_goes_wrong_on_the_way_is_told() {
     02:00 restore-began-refloat-1234567890-1: The restore begins: Velero's Restore `refloat-1234567890-1` of `poseidon1-daily-20261123010000`.
     04:40 reminder-self-heal-1: Reminder: self-heal of the tenant `poseidon1` has been off for 3 min 58 s. It comes back when this restore ends.
     04:42 restore-ended-refloat-1234567890-0: Velero has ended `refloat-1234567890-0`: PartiallyFailed. 12 items, 3.0 GiB of volume data, with 1 warning and 2 errors, in 2 min 42 s.
+    `restore log` shows Velero's log.
     04:45 choice-1795507483000: Ravi chose to go on (`restore retry`).
     04:59 restore-ended-refloat-1234567890-1: Velero has ended `refloat-1234567890-1`: Failed. 21 items, 5.2 GiB of volume data, with 1 warning and 0 errors, in 2 min 59 s.
+    `restore log` shows Velero's log.
     05:00 stuck-1795507500000: **Stuck.** Velero's Restore ended Failed. It says: the node went away.
     - `restore retry poseidon1-7k2p9`: Velero restores the same backup once more. Nothing is cleared again: what is there already stays as it is.
     - `restore resume poseidon1-7k2p9`: the restore ends, and self-heal is turned on again: Argo CD brings back what is in Git, and volume data that is not back yet stays in the safety backup.
+    - `restore undo poseidon1-7k2p9`: this restore ends, and a new request brings back the safety backup, by the same road.
     "#);
 }
 
@@ -567,12 +643,18 @@ fn an_order_that_needs_no_change_and_a_resume_that_needs_approval() {
         .map(|message| message.text);
     insta::assert_snapshot!(format!("{no_pull}\n{waits:?}\n{given:?}"), @r##"
     00:00 requested: Anna asks to restore `poseidon1-dev` and `poseidon1-test` of the tenant `poseidon1`, from the backup of schedule `daily` for `2026-11-23`. Reason: the migration broke the orders.
-    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC (schedule `poseidon1-daily`), kept until 2026-11-30 01:00 UTC. To be deleted before that:
+    00:02 checked-1795507202000: Checked: it will be restored from backup `poseidon1-daily-20261123010000` of 2026-11-23 01:00 UTC of the schedule `poseidon1-daily` (31 hours old, 61 objects, 3.0 MiB of volume data), kept until 2026-11-30 01:00 UTC. To be deleted before that:
     - 10 objects: 4 `ConfigMap`, 2 `PersistentVolumeClaim`, 3 `apps/Deployment`, 1 `example.com/Bucket`
     - with its data: claim `poseidon1-dev/data` of 10Gi
     - with its data: claim `poseidon1-test/data`
     - look closely at `example.com/Bucket`: custom kinds, which may stand for something outside the cluster
     - kept, as the platform's: 8 objects
+    00:02 compared-1795507202000: Held against the backup:
+    - comes back: 3 `ConfigMap`, 3 `apps/Deployment`
+    - is lost for good: 1 `ConfigMap`
+    - returns from the past: 2 `Secret`
+    - `lost for good ConfigMap poseidon1-dev/left-over`
+    - `returns from the past Secret poseidon1-dev/old`
     00:03 pull-pause-not-needed: Self-heal is off in the tenant's order already, so that no pull request is needed.
     00:03 ask-6677aa33 (ask): **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon1-7k2p9 digest:6677aa33`, or `deny request:poseidon1-7k2p9 reason:"..."`. Whoever asked for the restore cannot approve it.
 

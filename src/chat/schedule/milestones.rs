@@ -274,7 +274,8 @@ fn by_people(view: &View<'_>, said: &mut Said) {
                 harmless(&choice.by.name, 100),
                 match choice.action {
                     request::Action::Retry => "go on (`schedule retry`)",
-                    request::Action::ResumeAsIs => "end it as things are (`schedule leave`)",
+                    request::Action::ResumeAsIs | request::Action::Waive =>
+                        "end it as things are (`schedule leave`)",
                 }
             ),
         );

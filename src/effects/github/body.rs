@@ -57,7 +57,7 @@ pub fn describe(
         );
         let _ = writeln!(body, "Checked:\n");
         for result in &checked.checks {
-            let _ = writeln!(body, "- {}: {}", result.check, harmless(&result.message));
+            let _ = writeln!(body, "- {}", harmless(&result.in_words()));
         }
         let _ = writeln!(
             body,
@@ -85,6 +85,35 @@ pub fn describe(
                 body,
                 "\n**Custom resources**, which may stand for something outside the cluster: {}",
                 list(&checked.inventory.custom)
+            );
+        }
+        if let Some(compared) = &checked.comparison {
+            let number =
+                |kinds: &std::collections::BTreeMap<String, i64>| kinds.values().sum::<i64>();
+            let _ = writeln!(
+                body,
+                "\n**Held against the backup**: {} come back, {} are lost for good, {} return \
+                 from the past\n\n```",
+                number(&compared.comes_back),
+                number(&compared.lost),
+                number(&compared.returns)
+            );
+            for row in compared.rows.iter().take(100) {
+                let _ = writeln!(body, "{}", row.replace('`', "'"));
+            }
+            let left_out = i64::try_from(compared.rows.len().saturating_sub(100))
+                .unwrap_or(i64::MAX)
+                + compared.left_out;
+            let _ = writeln!(body, "```");
+            if left_out > 0 {
+                let _ = writeln!(body, "\nand {} more.", count(left_out, "line"));
+            }
+        }
+        if checked.needing_consent().next().is_some() {
+            let _ = writeln!(
+                body,
+                "\n**A reviewer has to consent expressly**, in the chat, to what needs consent \
+                 above."
             );
         }
         let _ = writeln!(

@@ -391,6 +391,16 @@ impl Github {
     /// Says something in a comment on a pull request, once: `marker` is what it
     /// is known by.
     pub async fn say_once(&self, number: u64, marker: &str, text: &str) -> anyhow::Result<()> {
+        self.say_lines_once(number, marker, &[text]).await
+    }
+
+    /// As [`Self::say_once`], with a line for each of `lines`.
+    pub async fn say_lines_once<S: AsRef<str>>(
+        &self,
+        number: u64,
+        marker: &str,
+        lines: &[S],
+    ) -> anyhow::Result<()> {
         let marker = format!("<!-- refloat {marker} -->");
         let comments: Vec<Comment> = self
             .read(&format!("issues/{number}/comments?per_page=100"))
@@ -402,12 +412,17 @@ impl Github {
                 .as_deref()
                 .is_some_and(|body| body.contains(&marker))
         });
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| body::harmless(line.as_ref()))
+            .collect();
+        let text = lines.join("\n");
         if !said {
             let _: serde_json::Value = self
                 .write(
                     Method::POST,
                     &format!("issues/{number}/comments"),
-                    &json!({ "body": format!("{}\n\n{marker}", body::harmless(text)) }),
+                    &json!({ "body": format!("{text}\n\n{marker}") }),
                     "comment on the pull request",
                 )
                 .await?;

@@ -1,5 +1,7 @@
 //! Velero: its backups and locations, and this request's safety backup and Restores.
 
+pub mod contents;
+pub(crate) mod files;
 pub mod results;
 
 use anyhow::Context as _;
@@ -10,7 +12,7 @@ use serde_json::json;
 
 use super::{dynamic, json, velero_kind};
 use crate::request::observed::{SafetyBackup, Volume};
-use crate::request::preflight::{self, Location, label_value};
+use crate::request::preflight::{self, Location, NodeAgent, label_value};
 use crate::request::{BackupRun, Progress, RestoreRun, names};
 
 /// Every Backup there is, as the checks need them.
@@ -52,6 +54,9 @@ pub async fn backups(client: &Client, namespace: &str) -> anyhow::Result<Vec<pre
                 excluded: json::strings(data, "/spec/excludedNamespaces"),
                 deleting: backup.metadata.deletion_timestamp.is_some()
                     || doomed.contains(&name.as_str()),
+                items: data
+                    .pointer("/status/progress/totalItems")
+                    .and_then(serde_json::Value::as_i64),
                 name,
             }
         })
@@ -76,6 +81,57 @@ pub async fn locations(client: &Client, namespace: &str) -> anyhow::Result<Vec<L
             phase: json::string(&location.data, "/status/phase"),
         })
         .collect())
+}
+
+/// The names of the Restores that have not ended.
+pub async fn restores_under_way(client: &Client, namespace: &str) -> anyhow::Result<Vec<String>> {
+    Ok(
+        dynamic(client, namespace, &velero_kind("Restore", "restores"))
+            .list(&ListParams::default())
+            .await
+            .context("list Velero's Restores")?
+            .items
+            .iter()
+            .filter(|restore| {
+                restore.metadata.deletion_timestamp.is_none()
+                    && !has_ended(&json::string(&restore.data, "/status/phase"))
+            })
+            .map(kube::ResourceExt::name_any)
+            .collect(),
+    )
+}
+
+/// True for a Restore that Velero does nothing about any more.
+pub fn has_ended(phase: &str) -> bool {
+    matches!(
+        phase,
+        "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"
+    )
+}
+
+/// The node agent's pods; `None` if there is no such DaemonSet.
+pub async fn node_agent(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<Option<NodeAgent>> {
+    let sets: kube::Api<k8s_openapi::api::apps::v1::DaemonSet> =
+        kube::Api::namespaced(client.clone(), namespace);
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
+    let set = sets
+        .list(&named)
+        .await
+        .with_context(|| format!("look for the DaemonSet {name}"))?
+        .items
+        .into_iter()
+        .find(|set| set.metadata.name.as_deref() == Some(name));
+    Ok(set.map(|set| {
+        set.status
+            .map_or_else(NodeAgent::default, |status| NodeAgent {
+                ready: status.number_ready.into(),
+                wanted: status.desired_number_scheduled.into(),
+            })
+    }))
 }
 
 /// What a safety backup or a Restore is made for.
@@ -255,6 +311,8 @@ pub struct Seen {
     pub failures: Vec<String>,
     pub ahead: usize,
     pub volumes: Vec<Volume>,
+    /// Velero was restarted while it ran, and so marked it `Failed`.
+    pub restarted: bool,
 }
 
 /// The Restore of a request and its volumes, if it is there.
@@ -270,7 +328,10 @@ pub async fn restore(client: &Client, order: &Order<'_>, round: usize) -> anyhow
     };
     let volumes = volumes(client, order.namespace, &name).await?;
     let mut failures = json::strings(&found.data, "/status/validationErrors");
-    failures.extend(json::text(&found.data, "/status/failureReason").map(ToOwned::to_owned));
+    let reason = json::text(&found.data, "/status/failureReason");
+    // What Velero writes at its start about what it finds running.
+    let restarted = reason.is_some_and(|reason| reason.contains("during the server starting"));
+    failures.extend(reason.map(ToOwned::to_owned));
     failures.extend(
         volumes
             .iter()
@@ -301,10 +362,7 @@ pub async fn restore(client: &Client, order: &Order<'_>, round: usize) -> anyhow
             .filter(|other| {
                 let phase = json::string(&other.data, "/status/phase");
                 let waiting = matches!(phase.as_str(), "" | "New");
-                let ended = matches!(
-                    phase.as_str(),
-                    "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"
-                );
+                let ended = has_ended(&phase);
                 other.name_any() != name
                     && !ended
                     && (!waiting || (created(other), other.name_any()) < mine)
@@ -316,6 +374,7 @@ pub async fn restore(client: &Client, order: &Order<'_>, round: usize) -> anyhow
         failures,
         ahead,
         volumes,
+        restarted,
     })
 }
 
@@ -341,6 +400,8 @@ fn run_view(restore: &DynamicObject, volumes: &[Volume]) -> RestoreRun {
         errors: json::number(data, "/status/errors"),
         progressed_at: None,
         ended_at: None,
+        notes: Vec::new(),
+        harmless: 0,
     }
 }
 

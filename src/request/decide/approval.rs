@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Effect, MERGE_BLOCKED, Pass, Step};
-use crate::request::approval::{Standing, standing};
+use crate::request::approval::{self, Standing, standing};
 use crate::request::facts::{Fact, Which};
 use crate::request::observed::{Pull, PullState};
 use crate::request::resource::{Opened, Outcome, PullRequest, ReminderOf};
@@ -51,7 +51,10 @@ impl Pass<'_> {
             head,
             self.now,
         ) {
-            Standing::Approved(approved) => return Step::Record(Fact::Approved(approved)),
+            Standing::Approved(approved) => match self.lacks_consent() {
+                None => return Step::Record(Fact::Approved(approved)),
+                Some(lacking) => Some(format!("{} approved it; {lacking}", approved.by)),
+            },
             Standing::Denied(message) => return end(Outcome::Denied, message),
             Standing::Open(hold) => hold.or_else(|| {
                 (fact.opened.is_some() && live.is_none()).then(|| {
@@ -116,6 +119,21 @@ impl Pass<'_> {
             Some((_, PullState::Open, _)) => self.rebuild(Which::Pause, fact),
         };
         Err(Box::new(step))
+    }
+
+    /// What a reviewer still has to consent to expressly, in words (S5).
+    pub(super) fn lacks_consent(&self) -> Option<String> {
+        let needed = self.status().checked.as_ref()?.needing_consent().count();
+        let digest = self.digest();
+        let lacking = needed > 0
+            && approval::consented(self.subject.spec, &self.policy.people, &digest).is_none();
+        lacking.then(|| {
+            format!(
+                "a reviewer also has to consent to what the card marks so: `restore consent \
+                 digest:{}`",
+                &digest[..8]
+            )
+        })
     }
 
     /// GitHub may show for a while what was before the last rebuilding; it is not

@@ -3,7 +3,7 @@
 use super::{Effect, Pass, Step};
 use crate::request::applications::{Application, Unquiet};
 use crate::request::facts::{Fact, LookFor};
-use crate::request::observed::Clearing;
+use crate::request::guard::{Guard, holds};
 use crate::request::resource::Outcome;
 
 /// What keeps an Application from being quiet.
@@ -70,10 +70,9 @@ impl Pass<'_> {
     /// S4: looked at for every batch. Before the first one every Application must be
     /// among those that settled: of another it is not known that Argo CD has looked
     /// at it since the pause.
-    pub(super) fn still_quiet(&self, view: &Clearing) -> Result<(), String> {
+    pub(super) fn still_quiet(&self, applications: &[Application]) -> Result<(), String> {
         let status = self.status();
-        for application in view
-            .applications
+        for application in applications
             .iter()
             .filter(|application| application.deploys)
         {
@@ -83,7 +82,9 @@ impl Pass<'_> {
                     .settled
                     .as_ref()
                     .is_some_and(|settled| settled.applications.contains(&key));
-            if let Err(unquiet) = application.quiet(looked) {
+            if let Err(unquiet) = application.quiet(looked)
+                && holds(Guard::S4)
+            {
                 return Err(format!(
                     "{key} {}",
                     match unquiet {
@@ -142,7 +143,7 @@ fn first_unsettled(
             }
             Err(Unquiet::SelfHeals) => format!(
                 "{key} still heals, and the order does not reach it: turn selfHeal off in {}",
-                application.source
+                application.written_in()
             ),
             Err(Unquiet::Operating) => format!("{key} is being synced"),
             Err(Unquiet::NeverRecorded) if application.sync == "Synced" => {

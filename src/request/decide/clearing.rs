@@ -4,10 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Effect, Pass, Step, some};
 use crate::request::facts::Fact;
+use crate::request::guard::{Guard, holds};
 use crate::request::inventory::{self, InventorySummary, Next};
 use crate::request::observed::{Clearing, SafetyBackup};
-use crate::request::preflight::{self, list};
-use crate::request::resource::{self, Outcome, RestoreRun, Source, StuckReason};
+use crate::request::preflight::{self, CheckResult, list};
+use crate::request::resource::{self, Checked, Outcome, RestoreRun, StuckReason};
 use crate::request::{approval, names};
 
 impl Pass<'_> {
@@ -29,9 +30,7 @@ impl Pass<'_> {
             // The clearing tells approved objects from later ones by times of whole
             // seconds; see `begin_clearing`.
             let checked = status.checked.as_ref().map_or(self.now, |fact| fact.at);
-            let next_second = checked
-                .saturating_add(SignedDuration::from_secs(1))
-                .unwrap_or(Timestamp::MAX);
+            let next_second = a_second_after(checked);
             if self.now < next_second {
                 return Step::Wait {
                     until: next_second,
@@ -74,8 +73,9 @@ impl Pass<'_> {
     pub(super) fn clearing(&self, view: &Clearing) -> Step {
         let status = self.status();
         // S11: once there has been a Restore, whatever became of it, nothing is deleted.
-        let restored = status.restore.is_some() || !status.earlier_restores.is_empty();
-        if view.restore_exists && !restored {
+        let restored =
+            (status.restore.is_some() || !status.earlier_restores.is_empty()) && holds(Guard::S11);
+        if holds(Guard::S11) && view.restore_exists && !restored {
             // The fact was lost, or somebody made it. It is written down first, so that
             // it is known for ever, even if somebody deletes it now.
             return Step::Record(Fact::Restore(RestoreRun {
@@ -90,6 +90,8 @@ impl Pass<'_> {
                 errors: 0,
                 progressed_at: None,
                 ended_at: None,
+                notes: Vec::new(),
+                harmless: 0,
             }));
         }
         if restored {
@@ -105,18 +107,6 @@ impl Pass<'_> {
             None => self.begin_clearing(view),
             Some(fact) => self.go_on_clearing(view, fact),
         }
-    }
-
-    /// Whether the vote that an approval rests on is still there.
-    fn still_said(&self, approved: &resource::Approved) -> bool {
-        let people = &self.policy.people;
-        self.subject.spec.votes.iter().any(|vote| {
-            vote.verdict == resource::Verdict::Approve
-                && vote.digest == approved.digest
-                && people
-                    .by_account(&vote.by)
-                    .is_some_and(|entry| entry.name == approved.by)
-        })
     }
 
     /// Everything is checked again just before the first delete (S2, S3, S4, S5, S7).
@@ -138,20 +128,21 @@ impl Pass<'_> {
         else {
             return self.look_again(None);
         };
+        // Where the safety backup was waived, nothing else has taken that second.
+        let next_second = a_second_after(checked.at);
+        if self.now < next_second {
+            return Step::Wait {
+                until: next_second,
+                why: None,
+            };
+        }
         let people = &self.policy.people;
-        if !people
+        let may = people
             .by_name(&approved.by)
-            .is_some_and(|entry| approval::may_approve(self.subject.spec, people, entry))
-        {
+            .is_some_and(|entry| approval::may_approve(self.subject.spec, people, entry));
+        if !may && holds(Guard::S3) {
             return Step::Record(Fact::Voided(
                 format!("{} may no longer approve.", approved.by),
-                None,
-            ));
-        }
-        // Whoever said yes in chat may have taken it back.
-        if approved.via == resource::Via::Chat && !self.still_said(approved) {
-            return Step::Record(Fact::Voided(
-                format!("{} took the approval back.", approved.by),
                 None,
             ));
         }
@@ -161,14 +152,14 @@ impl Pass<'_> {
                 None,
             ));
         }
-        // The backup that was approved is checked, by its name: a newer one is no
-        // reason to ask again, and "yesterday" may be another day by now.
-        let mut spec = self.subject.spec.clone();
-        spec.source = Source {
-            backup: Some(checked.backup.name.clone()),
-            schedule: None,
-            day: None,
-        };
+        if let Some(lacking) = self.lacks_consent() {
+            return Step::Record(Fact::Voided(
+                format!("The consent that was given no longer counts: {lacking}."),
+                None,
+            ));
+        }
+        // The backup that was approved is checked, by its name.
+        let spec = self.subject.spec.pinned_to(&checked.backup.name);
         let again = match preflight::check(&spec, survey, &self.terms(), self.now) {
             Ok(again) => again,
             Err(why) => {
@@ -187,14 +178,29 @@ impl Pass<'_> {
                 ),
             ));
         }
-        if again.inventory.digest != checked.inventory.digest {
+        if again.inventory.digest != checked.inventory.digest && holds(Guard::S2) {
             let changed = changes(&checked.inventory, &again.inventory);
             return Step::Record(Fact::Voided(
                 format!("What would be deleted has changed since it was approved: {changed}."),
                 Some(Box::new(again)),
             ));
         }
-        if let Err(unquiet) = self.still_quiet(view) {
+        let needing = |checked: &Checked| -> Vec<String> {
+            checked
+                .needing_consent()
+                .map(CheckResult::in_words)
+                .collect()
+        };
+        if needing(&again) != needing(checked) {
+            return Step::Record(Fact::Voided(
+                format!(
+                    "What needs a reviewer's consent has changed: {}.",
+                    some(&needing(&again))
+                ),
+                Some(Box::new(again)),
+            ));
+        }
+        if let Err(unquiet) = self.still_quiet(&view.applications) {
             tracing::info!(%unquiet, "no longer quiet before the clearing");
             return Step::Record(Fact::Unsettled);
         }
@@ -225,7 +231,7 @@ impl Pass<'_> {
                 list(&view.undiscovered)
             ));
         }
-        if let Err(unquiet) = self.still_quiet(view) {
+        if let Err(unquiet) = self.still_quiet(&view.applications) {
             return blocked(unquiet);
         }
         let remaining =
@@ -264,6 +270,11 @@ impl Pass<'_> {
             )),
         }
     }
+}
+
+fn a_second_after(at: Timestamp) -> Timestamp {
+    at.saturating_add(SignedDuration::from_secs(1))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// What differs between two inventories, in words.

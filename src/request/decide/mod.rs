@@ -19,7 +19,9 @@ use super::observed::Observed;
 use super::people::People;
 use super::phase::{Phase, phase};
 use super::preflight::{self, Terms, list};
-use super::resource::{Outcome, ReminderOf, RestoreRequestSpec, RestoreStatus, Stuck, StuckReason};
+use super::resource::{
+    Action, Outcome, ReminderOf, RestoreRequestSpec, RestoreStatus, Stuck, StuckReason,
+};
 
 /// The one thing to do next; of a restore, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,8 @@ pub enum Effect {
     SafetyBackup,
     Delete(Vec<LiveObject>),
     Restore,
+    /// Put the summary on a pull request.
+    Summarize(Which),
 }
 
 impl Effect {
@@ -72,6 +76,7 @@ impl Effect {
             Self::SafetyBackup => "create the safety backup",
             Self::Delete(_) => "delete objects",
             Self::Restore => "create the Restore",
+            Self::Summarize(_) => "put the summary on the pull request",
         }
     }
 }
@@ -94,6 +99,8 @@ pub struct Policy {
     pub restore_stalls_after: SignedDuration,
     pub verify_within: SignedDuration,
     pub resume_within: SignedDuration,
+    /// How long all has to be well, with self-heal on again, before it is done.
+    pub hold_well: SignedDuration,
     pub backup_must_outlive: SignedDuration,
     /// How often an open pull request is looked at.
     pub poll: SignedDuration,
@@ -150,6 +157,9 @@ impl Pass<'_> {
         }
         match (phase, observed) {
             (Phase::Checking, Observed::Checking(survey)) => {
+                if let Some(why) = preflight::awaits(self.subject.spec, survey) {
+                    return self.look_again(why);
+                }
                 match preflight::check(self.subject.spec, survey, &self.terms(), self.now) {
                     Ok(checked) => Step::Record(Fact::Checked(Box::new(checked))),
                     Err(why) => Step::Record(Fact::Ended(Outcome::Refused, why)),
@@ -276,15 +286,20 @@ impl Pass<'_> {
             return None;
         }
         let off_since = status.pause.as_ref()?.merged.as_ref()?.at;
+        let sent: Vec<Timestamp> = self.reminders(ReminderOf::SelfHealOff).collect();
+        Some(self.growing(off_since, &sent))
+    }
+
+    /// When the next reminder is due of those that come at growing intervals.
+    fn growing(&self, since: Timestamp, sent: &[Timestamp]) -> Timestamp {
         // A bound of nothing would remind without end.
         let bound = self
             .policy
             .self_heal_reminder
             .max(self.policy.look_again)
             .max(SignedDuration::from_secs(1) / 1000);
-        let sent: Vec<Timestamp> = self.reminders(ReminderOf::SelfHealOff).collect();
         let (last, pause) = match sent.last() {
-            None => (off_since, bound),
+            None => (since, bound),
             Some(&last) => {
                 let doublings = u32::try_from(sent.len() - 1).unwrap_or(u32::MAX).min(20);
                 let pause = bound
@@ -293,7 +308,7 @@ impl Pass<'_> {
                 (last, pause.min(bound.max(SignedDuration::from_hours(24))))
             }
         };
-        Some(last.saturating_add(pause).unwrap_or(Timestamp::MAX))
+        last.saturating_add(pause).unwrap_or(Timestamp::MAX)
     }
 
     fn reminders(&self, about: ReminderOf) -> impl Iterator<Item = Timestamp> {
@@ -343,11 +358,35 @@ impl Pass<'_> {
         if let Some(choice) = choice
             && choice.answers == stuck.at
         {
-            return Step::Record(Fact::Chosen(choice.clone()));
+            if choice.action != Action::Waive {
+                return Step::Record(Fact::Chosen(choice.clone()));
+            }
+            // S8: whoever wrote it there, only a reviewer's word counts, and only
+            // instead of a safety backup.
+            let people = &self.policy.people;
+            if stuck.reason == StuckReason::SafetyBackupFailed
+                && let Some(entry) = people.by_account(&choice.by)
+                && super::approval::may_approve(self.subject.spec, people, entry)
+            {
+                return Step::Record(Fact::Waived(choice.clone(), entry.name.clone()));
+            }
         }
-        // A person is waited for; while self-heal is off, they are reminded.
+        // A person is waited for, and reminded: of self-heal while it is off (see
+        // `next_self_heal_reminder`), else of the question itself.
+        let next = if status.self_heal_is_off() {
+            self.after(self.policy.self_heal_reminder.max(self.policy.look_again))
+        } else {
+            let sent: Vec<Timestamp> = self
+                .reminders(ReminderOf::Stuck)
+                .filter(|at| *at >= stuck.at)
+                .collect();
+            self.growing(stuck.at, &sent)
+        };
+        if self.now >= next {
+            return Step::Record(Fact::Reminded(ReminderOf::Stuck));
+        }
         Step::Wait {
-            until: self.after(self.policy.self_heal_reminder.max(self.policy.look_again)),
+            until: next,
             why: None,
         }
     }

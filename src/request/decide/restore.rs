@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Effect, Pass, Step, some};
 use crate::request::facts::Fact;
+use crate::request::guard::{Guard, holds};
 use crate::request::observed::{Restoring, Verifying};
 use crate::request::preflight::{self, list};
 use crate::request::resource::{RestoreRun, StuckReason, Verified};
@@ -18,7 +19,9 @@ impl Pass<'_> {
 
     fn create_restore(&self, view: &Restoring) -> Step {
         let status = self.status();
-        if let Some(known) = &status.restore {
+        if let Some(known) = &status.restore
+            && holds(Guard::S10)
+        {
             return self.stick(
                 StuckReason::RestoreVanished,
                 format!("The Restore {} was deleted by somebody.", known.name),
@@ -43,7 +46,7 @@ impl Pass<'_> {
                 self.look_again(why)
             };
         }
-        if !view.in_the_way.is_empty() {
+        if !view.in_the_way.is_empty() && holds(Guard::S9) {
             let names = some(&view.in_the_way);
             // S9. After a first Restore nothing is ever cleared again (S11).
             if !status.earlier_restores.is_empty() {
@@ -90,6 +93,25 @@ impl Pass<'_> {
             "Completed" | "PartiallyFailed" | "Failed" | "FailedValidation"
         );
         run.ended_at = ended.then(|| known.and_then(|known| known.ended_at).unwrap_or(self.now));
+        match &view.results {
+            Some(results) => {
+                run.notes.clone_from(&results.warnings);
+                run.harmless = results.harmless;
+            }
+            None => {
+                if let Some(known) = known {
+                    run.notes.clone_from(&known.notes);
+                    run.harmless = known.harmless;
+                }
+            }
+        }
+        // Velero cannot be stopped; that somebody else was at work is known for good
+        // before the end of the Restore is.
+        if status.disturbed.is_none()
+            && let Some(why) = self.disturbance(view)
+        {
+            return Step::Record(Fact::Disturbed(why));
+        }
         if known != Some(&run) {
             return Step::Record(Fact::Restore(run));
         }
@@ -108,7 +130,11 @@ impl Pass<'_> {
                     format!("Velero's Restore ended {}.", run.phase),
                 )
             };
-            let reasons = if view.failures.is_empty() {
+            let reasons = if view.restarted {
+                "Velero was restarted while it was restoring, which ends every restore that runs; \
+                 its log and results are lost. Nothing says that the backup is bad."
+                    .to_owned()
+            } else if view.failures.is_empty() {
                 "Velero gave no reason.".to_owned()
             } else {
                 format!("It says: {}.", view.failures.join("; "))
@@ -160,9 +186,40 @@ impl Pass<'_> {
         Self::until_deadline(self.from(since), stalls_after, None)
     }
 
+    /// What somebody else does in the namespaces while Velero restores (S4).
+    fn disturbance(&self, view: &Restoring) -> Option<String> {
+        view.restore.as_ref()?;
+        let unquiet = self.still_quiet(&view.applications).err();
+        let foreign = (!view.foreign.is_empty())
+            .then(|| format!("these were made by somebody else: {}", some(&view.foreign)));
+        unquiet.or(foreign)
+    }
+
     pub(super) fn verifying(&self, view: &Verifying) -> Step {
-        let mut broken = Vec::new();
-        for volume in &view.volumes {
+        if let Some(disturbed) = &self.status().disturbed {
+            return self.stick(
+                StuckReason::Disturbed,
+                format!(
+                    "While Velero was restoring, {}: what is there now may be a mixture. Look at \
+                     it, then say `restore retry` to have it verified as it is.",
+                    disturbed.message
+                ),
+            );
+        }
+        let mut broken = self.lacking_volumes(view);
+        broken.extend(
+            view.missing
+                .iter()
+                .map(|name| format!("{name} is in the backup and is not there")),
+        );
+        for (index, volume) in view.volumes.iter().enumerate() {
+            // What a later Restore brought back counts.
+            if view.volumes[index + 1..]
+                .iter()
+                .any(|later| later.name == volume.name)
+            {
+                continue;
+            }
             let complete = volume.phase == "Completed" && volume.bytes.done >= volume.bytes.total;
             if !complete {
                 broken.push(format!(
@@ -208,6 +265,8 @@ impl Pass<'_> {
                 volumes: number(view.volumes.len()),
                 claims: number(view.claims.len()),
                 pods: number(view.pods.len()),
+                items: view.items,
+                foreign: view.foreign.clone(),
             }));
         }
         let since = self
@@ -223,5 +282,48 @@ impl Pass<'_> {
             );
         }
         self.look_again(some(&broken))
+    }
+
+    /// The volumes whose data the backup holds and no Restore of this request has
+    /// brought back whole. Where somebody else made the pod first, Velero skips it,
+    /// and its volumes with it, and ends `Completed` all the same.
+    fn lacking_volumes(&self, view: &Verifying) -> Vec<String> {
+        let Some(checked) = &self.status().checked else {
+            return Vec::new();
+        };
+        checked
+            .volumes
+            .iter()
+            .filter_map(|expected| {
+                let target = expected.target.as_ref()?;
+                let name = format!("{}/{target}", expected.namespace);
+                let claim = format!("{}/{}", expected.namespace, expected.claim);
+                let came = view.volumes.iter().any(|volume| {
+                    volume.name == name
+                        && volume.phase == "Completed"
+                        && volume.bytes.done >= volume.bytes.total
+                        && (volume.bytes.total > 0 || expected.bytes.unwrap_or(0) == 0)
+                });
+                // What does not end well is told of in Velero's own words below.
+                let told = view
+                    .volumes
+                    .iter()
+                    .find(|volume| volume.name == name)
+                    .map(|volume| volume.phase == "Completed" && volume.bytes.total == 0);
+                match told {
+                    _ if came => None,
+                    None => Some(format!(
+                        "the data of claim {claim} was not brought back: Velero did not make the \
+                         pod that it belongs to"
+                    )),
+                    Some(true) => Some(format!(
+                        "of the data of claim {claim}, {} bytes in the backup, nothing was brought \
+                         back",
+                        expected.bytes.unwrap_or(0)
+                    )),
+                    Some(false) => None,
+                }
+            })
+            .collect()
     }
 }

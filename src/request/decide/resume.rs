@@ -12,6 +12,9 @@ use crate::request::resource::{Action, PullRequest, StuckReason, Via};
 impl Pass<'_> {
     pub(super) fn resuming(&self, view: &Resuming) -> Step {
         let status = self.status();
+        if let Some(step) = self.still_restoring(view) {
+            return step;
+        }
         let Some(pause) = &status.pause else {
             return match view.pause.as_ref().map(|pull| &pull.state) {
                 // It ended while the answer to the opening of the pull request was
@@ -39,6 +42,40 @@ impl Pass<'_> {
             return self.merge_resume(fact, view.resume.as_ref());
         }
         self.await_self_heal(pause, fact, view)
+    }
+
+    /// Turning self-heal on while Velero still writes would have the two undo each
+    /// other's work. It is waited for; when that takes too long, a person is asked
+    /// once more, and then has their way.
+    fn still_restoring(&self, view: &Resuming) -> Option<Step> {
+        let status = self.status();
+        if !view.restoring {
+            return None;
+        }
+        let insisted = status
+            .choices
+            .iter()
+            .filter(|choice| choice.action == Action::ResumeAsIs)
+            .count()
+            > 1;
+        if insisted {
+            return None;
+        }
+        let since = status.ending.as_ref().map_or(self.now, |ending| ending.at);
+        Some(if self.is_late(since, self.policy.restore_stalls_after) {
+            self.stick(
+                StuckReason::RestoreStalled,
+                "Velero has still not ended the Restore, and self-heal is off until it has. Say \
+                 `restore resume` once more to have self-heal on all the same."
+                    .to_owned(),
+            )
+        } else {
+            self.look_again(
+                "Velero is still restoring, and cannot be stopped: self-heal comes back when it \
+                 has ended"
+                    .to_owned(),
+            )
+        })
     }
 
     /// When the way back began.
@@ -337,9 +374,13 @@ impl Pass<'_> {
                         .map(|why| format!("{}: {why}", application.key()))
                 })
         });
+        let why = why.or_else(|| self.not_turned_on_again(&view.applications));
         let Some(why) = why else {
-            return Step::Record(Fact::Resumed);
+            return self.hold_well(undo);
         };
+        if status.well_since.is_some() {
+            return Step::Record(Fact::Well(false));
+        }
         if self.is_late(since, self.policy.resume_within) {
             return self.stick(
                 StuckReason::ResumeBlocked,
@@ -347,6 +388,66 @@ impl Pass<'_> {
             );
         }
         Self::until_deadline(self.from(since), self.policy.resume_within, Some(why))
+    }
+}
+
+impl Pass<'_> {
+    /// User-defined Applications were turned off by hand, and nobody's edit of the
+    /// order turns them on again.
+    fn not_turned_on_again(&self, applications: &[Application]) -> Option<String> {
+        let healed = &self.status().checked.as_ref()?.healing;
+        applications
+            .iter()
+            .find(|application| {
+                healed.contains(&application.key()) && !application.heals_by_itself()
+            })
+            .map(|application| {
+                format!(
+                    "{} healed before the restore and does not now: turn selfHeal on again in {}",
+                    application.key(),
+                    application.written_in()
+                )
+            })
+    }
+
+    /// All is well: it has to stay so for a while, and then people are told on the
+    /// pull request too.
+    fn hold_well(&self, undo: bool) -> Step {
+        let status = self.status();
+        if undo {
+            return Step::Record(Fact::Resumed);
+        }
+        let Some(since) = status.well_since else {
+            return Step::Record(Fact::Well(true));
+        };
+        let until = since
+            .saturating_add(self.policy.hold_well)
+            .unwrap_or(Timestamp::MAX);
+        if self.now < until {
+            return Step::Wait {
+                until: until.min(self.after(self.policy.look_again.max(self.policy.hold_well / 4))),
+                why: Some("all is well, and has to stay so for a while".to_owned()),
+            };
+        }
+        let which = [
+            (Which::Resume, &status.resume),
+            (Which::Pause, &status.pause),
+        ]
+        .into_iter()
+        .find(|(_, pull)| pull.as_ref().is_some_and(|pull| pull.opened.is_some()))
+        .map(|(which, _)| which);
+        // A comment that cannot be written keeps nothing from being done.
+        let effect = which.map(Effect::Summarize);
+        let tried = status.last_error.as_ref().is_some_and(|last| {
+            last.attempts >= 3
+                && effect
+                    .as_ref()
+                    .is_some_and(|effect| last.effect == effect.name())
+        });
+        match effect {
+            Some(effect) if status.summarized_at.is_none() && !tried => Step::Act(effect),
+            _ => Step::Record(Fact::Resumed),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! and never guess.
 
 mod batch;
+mod compare;
 mod fates;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use batch::{Next, next_batch, youngest};
+pub use compare::{Becomes, Comparison, Row, past, table};
 use fates::{Owners, fates};
 pub use fates::{classify, in_the_way, is_custom};
 
@@ -40,6 +42,8 @@ pub struct LiveObject {
     pub controller: Option<String>,
     /// Requested storage, for a PersistentVolumeClaim.
     pub size: Option<String>,
+    /// Who wrote it first, as the API server remembers it (`managedFields`).
+    pub made_by: Option<String>,
 }
 
 impl LiveObject {

@@ -4,10 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::order::SelfHealRecord;
 use crate::request::applications::Application;
-use crate::request::inventory::{InventorySummary, LiveObject, Ownership};
+use crate::request::inventory::{Comparison, InventorySummary, LiveObject, Ownership, table};
 use crate::request::observed::{Pull, PullState, Review, ReviewState};
 use crate::request::people::{Entry, People};
-use crate::request::preflight::{Backup, Location, Namespace, OrderView, Survey};
+use crate::request::preflight::{
+    Backup, HeldVolume, Holdings, Location, Namespace, NodeAgent, OrderView, Survey,
+};
 use crate::request::*;
 
 pub(super) const UID: &str = "5f0c2a4e-0000-0000-0000-000000000001";
@@ -65,6 +67,7 @@ pub(crate) fn policy() -> Policy {
         restore_stalls_after: mins(30),
         verify_within: mins(30),
         resume_within: mins(30),
+        hold_well: SignedDuration::from_secs(10),
         backup_must_outlive: mins(24 * 60),
         poll: SignedDuration::from_secs(60),
         look_again: SignedDuration::from_secs(5),
@@ -82,6 +85,8 @@ pub(super) fn spec() -> RestoreRequestSpec {
         votes: Vec::new(),
         withdrawal: None,
         choice: None,
+        consents: Vec::new(),
+        undoes: None,
     }
 }
 
@@ -111,6 +116,7 @@ pub(super) fn object(group: &str, kind: &str, name: &str) -> LiveObject {
         annotations: std::collections::BTreeMap::default(),
         controller: None,
         size: None,
+        made_by: None,
     }
 }
 
@@ -164,6 +170,7 @@ pub(super) fn backup(name: &str, started: &str) -> Backup {
         included: vec![NAMESPACE.to_owned(), "poseidon1-test".to_owned()],
         excluded: Vec::new(),
         deleting: false,
+        items: Some(40),
     }
 }
 
@@ -189,12 +196,63 @@ pub(super) fn survey() -> Survey {
         namespaces: vec![Namespace {
             name: NAMESPACE.to_owned(),
             terminating: false,
+            uid_range: Some("1000600000/10000".to_owned()),
         }],
         applications: vec![application("web")],
         objects: web(),
         ownership: Ownership::default(),
         undiscovered: Vec::new(),
         others: Vec::new(),
+        holdings: Some(holdings()),
+        holdings_fault: None,
+        restores_ahead: Vec::new(),
+        node_agent: Some(NodeAgent {
+            ready: 3,
+            wanted: 3,
+        }),
+        quotas: Vec::new(),
+    }
+}
+
+/// What the backup holds: what is there now.
+pub(super) fn holdings() -> Holdings {
+    let mut holdings = Holdings {
+        backup: format!("uid of {BACKUP}"),
+        volumes: vec![HeldVolume {
+            namespace: NAMESPACE.to_owned(),
+            claim: "data".to_owned(),
+            held: true,
+            by_node_agent: true,
+            target: Some("web-1-a:data".to_owned()),
+            bytes: Some(100),
+            reason: None,
+        }],
+        uid_ranges: Some([(NAMESPACE.to_owned(), "1000600000/10000".to_owned())].into()),
+        ..Holdings::default()
+    };
+    holdings
+        .objects
+        .insert("Namespace".to_owned(), [NAMESPACE.to_owned()].into());
+    for object in web() {
+        holdings
+            .objects
+            .entry(object.kind_key())
+            .or_default()
+            .insert(format!("{NAMESPACE}/{}", object.name));
+    }
+    holdings
+}
+
+/// The volume of [`holdings`], brought back whole.
+pub(super) fn brought_volume() -> crate::request::observed::Volume {
+    crate::request::observed::Volume {
+        name: format!("{NAMESPACE}/web-1-a:data"),
+        phase: "Completed".to_owned(),
+        bytes: Progress {
+            done: 100,
+            total: 100,
+        },
+        message: None,
     }
 }
 
@@ -207,11 +265,21 @@ pub(super) fn checked() -> Checked {
             schedule: Some("poseidon1-daily".to_owned()),
             started_at: "2026-11-23T01:00:00Z".parse().unwrap(),
             expires_at: Some(at(7 * 24 * 3600)),
+            phase: "Completed".to_owned(),
+            items: Some(40),
+            bytes: Some(100),
         },
         order_path: "application-definitions/wave-1/poseidon1-tenant.yaml".to_owned(),
         checks: Vec::new(),
         inventory: InventorySummary::of(&web(), &Ownership::default()),
         applications: vec!["openshift-gitops/web".to_owned()],
+        comparison: Some(Comparison::of(&table(
+            &web(),
+            &Ownership::default(),
+            &holdings(),
+        ))),
+        healing: Vec::new(),
+        volumes: holdings().expected(&[NAMESPACE.to_owned()]),
     }
 }
 
@@ -298,6 +366,8 @@ pub(super) fn run(phase: &str) -> RestoreRun {
         errors: 0,
         progressed_at: Some(at(80)),
         ended_at: matches!(phase, "Completed" | "PartiallyFailed" | "Failed").then(|| at(90)),
+        notes: Vec::new(),
+        harmless: 0,
     }
 }
 
@@ -345,6 +415,8 @@ pub(super) fn status(phase: Phase) -> RestoreStatus {
                 volumes: 1,
                 claims: 1,
                 pods: 1,
+                items: 2,
+                foreign: Vec::new(),
             }),
         ),
         (Phase::Done, 110, Fact::Resumed),

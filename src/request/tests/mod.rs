@@ -8,6 +8,7 @@ mod conditions;
 mod decide;
 mod digest;
 mod inventory;
+mod model;
 mod phase;
 mod preflight;
 mod walk;

@@ -20,7 +20,15 @@ fn run_at(
         time_zone: &zone,
         backup_must_outlive: mins(24 * 60),
     };
-    check(spec, survey, &terms, at(now))
+    let mut survey = survey.clone();
+    // Whatever backup is meant, its lists were read.
+    let uid = wanted(spec, &survey, &terms, at(now)).map(|backup| backup.uid.clone());
+    if let (Some(uid), Some(holdings)) = (uid, &mut survey.holdings)
+        && !holdings.backup.is_empty()
+    {
+        holdings.backup = uid;
+    }
+    check(spec, &survey, &terms, at(now))
 }
 
 fn run(spec: &RestoreRequestSpec, survey: &Survey) -> Result<Checked, String> {
@@ -52,12 +60,19 @@ fn what_passes_is_told() {
         .iter()
         .map(|result| format!("{}: {}", result.check, result.message))
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @r"
+    insta::assert_snapshot!(told.join("\n"), @"
     tenant: poseidon1 is ordered in application-definitions/wave-1/poseidon1-tenant.yaml
     namespaces: poseidon1-dev belongs to the tenant
     no other restore: no other restore holds these namespaces
     backup: poseidon1-daily-20261123010000 of 2026-11-23 02:00 CET, kept until 2026-12-01 11:00 CET
     storage location: default is Available
+    discovery: every kind of object could be listed
+    backup contents: the backup holds 5 objects of poseidon1-dev
+    volumes: the backup holds the data of 1 claim
+    uid range: the same as in the backup
+    Velero's queue: Velero is up, and nothing is queued before this restore
+    node agent: ready on 3 nodes; it brings back 1 volume
+    quota: there is none
     applications: the order reaches 1 Application
     inventory: 5 objects would be deleted, 0 would be kept
     ");
@@ -71,8 +86,13 @@ fn what_passes_is_told() {
         });
     let checked = run(&spec(), &survey).unwrap();
     insta::assert_snapshot!(
-        checked.checks[5].message,
-        @"the order reaches 1 Application; openshift-gitops/own still heals, and the order does not reach it: its manifests are in https://git.example.com/poseidon/deployments.git dev/web"
+        checked
+            .checks
+            .iter()
+            .find(|result| result.check == Check::Applications)
+            .unwrap()
+            .in_words(),
+        @"applications: note: the order reaches 1 Application; openshift-gitops/own still heals, and the order does not reach it: turn selfHeal off in the manifest of the Application openshift-gitops/own (it deploys https://git.example.com/poseidon/deployments.git dev/web)"
     );
 }
 
@@ -143,6 +163,107 @@ fn namespaces() {
     );
 }
 
+fn needs(change: impl FnOnce(&mut RestoreRequestSpec, &mut Survey)) -> Vec<String> {
+    let (mut spec, mut survey) = (spec(), survey());
+    change(&mut spec, &mut survey);
+    let checked = run(&spec, &survey).unwrap_or_else(|why| panic!("{why}"));
+    checked
+        .needing_consent()
+        .map(CheckResult::in_words)
+        .collect()
+}
+
+#[test]
+fn what_needs_a_reviewers_consent() {
+    assert_eq!(needs(|_, _| {}), Vec::<String>::new());
+    let partly = |spec: &mut RestoreRequestSpec, survey: &mut Survey| {
+        spec.source = source(Some(BACKUP), None, None);
+        "PartiallyFailed".clone_into(&mut survey.backups[1].phase);
+    };
+    insta::assert_snapshot!(needs(partly).join("\n"), @"backup: needs consent: poseidon1-daily-20261123010000 of 2026-11-23 02:00 CET, kept until 2026-12-01 11:00 CET; it is PartiallyFailed: parts of it are missing");
+    insta::assert_snapshot!(needs(|_, survey| {
+        if let Some(holdings) = &mut survey.holdings {
+            holdings.volumes[0].held = false;
+            holdings.volumes[0].reason = Some("no snapshotter".to_owned());
+        }
+    }).join("\n"), @"volumes: needs consent: the backup does not hold the data of poseidon1-dev/data (no snapshotter): it would be lost, but for the safety backup");
+    insta::assert_snapshot!(needs(|_, survey| {
+        survey.namespaces[0].uid_range = Some("1000610000/10000".to_owned());
+    }).join("\n"), @"uid range: needs consent: poseidon1-dev runs as 1000610000/10000 now and ran as 1000600000/10000 in the backup: restored files would belong to other users");
+    insta::assert_snapshot!(needs(|_, survey| {
+        survey.objects.push(object("example.com", "Bucket", "files"));
+    }).join("\n"), @"custom kinds: needs consent: example.com/Bucket may stand for something outside the cluster, which deleting it may destroy");
+}
+
+#[test]
+fn what_the_backup_and_velero_say() {
+    insta::assert_snapshot!(refusal(|_, survey| survey.holdings = None), @"What the backup poseidon1-daily-20261123010000 holds cannot be read. Velero hands it out on request: have the platform team look whether Velero is up, then ask again.");
+    insta::assert_snapshot!(
+        refusal(|_, survey| {
+            survey.holdings = None;
+            survey.holdings_fault = Some("Velero did not hand out its contents in time".to_owned());
+        }),
+        @"What the backup poseidon1-daily-20261123010000 holds cannot be read (Velero did not hand out its contents in time). Velero hands it out on request: have the platform team look whether Velero is up, then ask again."
+    );
+    insta::assert_snapshot!(
+        refusal(|_, survey| survey.holdings.as_mut().unwrap().objects.clear()),
+        @"The backup poseidon1-daily-20261123010000 holds nothing of poseidon1-dev, whatever its phase says: a restore would bring nothing back. Ask for another backup."
+    );
+    insta::assert_snapshot!(refusal(|_, survey| survey.node_agent = None), @"The data of 1 volume is brought back by Velero's node agent, and there is none in the cluster. Have the platform team set it up, then ask again.");
+    insta::assert_snapshot!(
+        refusal(|_, survey| {
+            survey.quotas.push(Quota {
+                namespace: NAMESPACE.to_owned(),
+                name: "tight".to_owned(),
+                hard: [("requests.cpu".to_owned(), "500m".to_owned())].into(),
+            });
+            survey.holdings.as_mut().unwrap().needs.insert(
+                NAMESPACE.to_owned(),
+                [("requests.cpu".to_owned(), Quantity(1250))].into(),
+            );
+        }),
+        @"The quota tight of poseidon1-dev allows 500m of requests.cpu, and what the backup holds needs 1250m: not all of it would come back. Have the quota raised in the tenant's order, then ask again."
+    );
+    let mut queued = survey();
+    queued.restores_ahead = vec!["triton2-x".to_owned()];
+    let checked = run(&spec(), &queued).unwrap();
+    let told = checked
+        .checks
+        .iter()
+        .find(|result| result.check == Check::Queue)
+        .unwrap();
+    insta::assert_snapshot!(told.in_words(), @"Velero's queue: note: Velero is up and restores one at a time; 1 is before this one (triton2-x)");
+}
+
+#[test]
+fn what_comes_back_is_lost_or_returns() {
+    let mut survey = survey();
+    survey.objects.push(object("", "ConfigMap", "new"));
+    survey.objects.push(object("", "ServiceAccount", "default"));
+    let holdings = survey.holdings.as_mut().unwrap();
+    for (kind, name) in [
+        ("Secret", "old"),
+        ("Secret", "default-dockercfg-x1"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("Pod", "web-0-z"),
+    ] {
+        holdings
+            .objects
+            .entry(kind.to_owned())
+            .or_default()
+            .insert(format!("{NAMESPACE}/{name}"));
+    }
+    let checked = run(&spec(), &survey).unwrap();
+    insta::assert_snapshot!(checked.comparison.unwrap().rows.join("\n"), @"
+    lost for good          ConfigMap poseidon1-dev/new
+    returns from the past  Secret poseidon1-dev/old
+    comes back             ConfigMap poseidon1-dev/settings
+    comes back             PersistentVolumeClaim poseidon1-dev/data
+    comes back             apps/Deployment poseidon1-dev/web
+    stays: every namespace has it ServiceAccount poseidon1-dev/default
+    ");
+}
+
 fn other(seconds: i64, phase: Phase, namespace: &str) -> Other {
     Other {
         name: "poseidon1-7k2pq".to_owned(),
@@ -211,10 +332,6 @@ fn backups_that_cannot_be_restored() {
             change(&mut survey.backups[1]);
         })
     };
-    insta::assert_snapshot!(
-        named(|backup| "PartiallyFailed".clone_into(&mut backup.phase)),
-        @"The backup poseidon1-daily-20261123010000 cannot be restored: it is PartiallyFailed, and parts of it are missing. The latest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."
-    );
     insta::assert_snapshot!(
         named(|backup| "InProgress".clone_into(&mut backup.phase)),
         @"The backup poseidon1-daily-20261123010000 cannot be restored: it has not been completed yet. The latest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."
@@ -287,11 +404,11 @@ fn schedules_and_days_that_name_nothing() {
     );
     insta::assert_snapshot!(
         refusal(|spec, _| spec.source = source(None, Some("daily"), Some("2026-11-20"))),
-        @"There is no backup of the schedule daily for 2026-11-20. The latest usable one is poseidon1-daily-20261123010000 of 2026-11-23 02:00 CET."
+        @"There is no backup of the schedule daily for 2026-11-20. The nearest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."
     );
     insta::assert_snapshot!(
         refusal(|spec, _| spec.source = source(None, None, Some("today"))),
-        @"There is no backup for today. The latest usable one is poseidon1-daily-20261123010000 of 2026-11-23 02:00 CET."
+        @"There is no backup for today. The nearest usable one is poseidon1-daily-20261123010000 of 2026-11-23 02:00 CET."
     );
     let nonsense = refusal(|spec, _| spec.source = source(None, None, Some("the day after")));
     assert!(

@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::world::{Fault, World};
 use crate::request::{Action, Phase, Verdict};
 
-const EVENTS: u8 = 35;
+const EVENTS: u8 = 37;
 /// Denied, withdrawn, closed.
 const FINAL: [u8; 3] = [3, 4, 12];
 /// Nothing but the time that the machine itself waits for.
@@ -63,6 +63,9 @@ fn happen(world: &mut World, event: u8, until: Timestamp) {
         31 => world.now += SignedDuration::from_hours(2),
         32 => world.conflict("pause"),
         34 => world.intrude(),
+        // Only the second counts: kari asked.
+        35 => world.choose(Action::Waive),
+        36 => world.choose_as("olav", Action::Waive),
         _ if until > world.now && until < Timestamp::MAX => world.now = until,
         _ => {}
     }

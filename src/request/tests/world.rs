@@ -190,12 +190,16 @@ impl World {
                 assert!(self.reviewed.contains(&review), "reviewed something else");
             }
             // S8.
-            let safety = self
-                .status
-                .safety_backup
-                .as_ref()
-                .expect("no safety backup");
-            assert_eq!(self.safeties[&safety.name].1, "Completed");
+            if let Some(waiver) = &self.status.waiver {
+                assert_eq!(waiver.by, "olav");
+            } else {
+                let safety = self
+                    .status
+                    .safety_backup
+                    .as_ref()
+                    .expect("no safety backup");
+                assert_eq!(self.safeties[&safety.name].1, "Completed");
+            }
             self.at_clearing = self
                 .objects
                 .iter()
@@ -325,9 +329,8 @@ impl World {
                     Vec::new()
                 },
                 restore,
-                failures: Vec::new(),
                 ahead: usize::from(self.queued),
-                undiscovered: Vec::new(),
+                ..Restoring::default()
             }),
             Phase::Verifying => Observed::Verifying(Verifying {
                 unready: if self.broken {
@@ -335,12 +338,16 @@ impl World {
                 } else {
                     Vec::new()
                 },
+                volumes: vec![brought_volume()],
                 ..Verifying::default()
             }),
             Phase::Resuming => Observed::Resuming(Box::new(Resuming {
                 pause: self.pulls.get("pause").cloned(),
                 resume: self.pulls.get("resume").cloned(),
                 applications: self.applications(),
+                restoring: self.restores.values().any(|run| {
+                    run.ended_at.is_none() && matches!(run.phase.as_str(), "New" | "InProgress")
+                }),
                 since: None,
             })),
             _ => Observed::Nothing,
@@ -400,6 +407,10 @@ impl World {
             Effect::Delete(batch) => {
                 self.delete(&batch);
                 None
+            }
+            Effect::Summarize(which) => {
+                assert!(self.pulls.contains_key(which.word()));
+                Some(Fact::Summarized)
             }
             Effect::Restore => {
                 // S9.
@@ -528,9 +539,14 @@ impl World {
     }
 
     pub(super) fn choose(&mut self, action: Action) {
+        self.choose_as("kari", action);
+    }
+
+    pub(super) fn choose_as(&mut self, by: &str, action: Action) {
         if let Some(stuck) = &self.status.stuck {
             self.spec.choice = Some(Choice {
                 at: self.now,
+                by: person(by),
                 ..choice(action, stuck.at)
             });
         }

@@ -244,6 +244,8 @@ pub fn ballot(spec: &ScheduleRequestSpec) -> RestoreRequestSpec {
         votes,
         withdrawal,
         choice,
+        consents: Vec::new(),
+        undoes: None,
     }
 }
 

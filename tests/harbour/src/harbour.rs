@@ -208,6 +208,7 @@ impl Harbour {
             options
         })
         .await?;
+        velero.report_node_agent(Some(3)).await?;
         let argocd = argocd::start(
             client.clone(),
             argocd::Options {

@@ -288,6 +288,9 @@ impl Desk {
             let words = match action {
                 resource::Action::Retry => "it is looked at once more, and waited for anew.",
                 resource::Action::ResumeAsIs => "it ends with things as they are.",
+                resource::Action::Waive => {
+                    return Err(format!("{name} has no safety backup that could be waived."));
+                }
             };
             request.spec.choice = Some(Choice {
                 by: person.clone(),

@@ -160,11 +160,11 @@ fn what_people_are_told() {
     let settling = Observed::Settling(vec![own]);
     insta::assert_snapshot!(
         say(&status(Phase::Settling), &settling, 21),
-        @"openshift-gitops/web still heals, and the order does not reach it: turn selfHeal off in https://git.example.com/poseidon/deployments.git dev/web"
+        @"openshift-gitops/web still heals, and the order does not reach it: turn selfHeal off in the manifest of the Application openshift-gitops/web (it deploys https://git.example.com/poseidon/deployments.git dev/web)"
     );
     insta::assert_snapshot!(
         say(&status(Phase::Settling), &settling, 1821),
-        @"Argo CD did not become quiet in time: openshift-gitops/web still heals, and the order does not reach it: turn selfHeal off in https://git.example.com/poseidon/deployments.git dev/web. Nothing was deleted."
+        @"Argo CD did not become quiet in time: openshift-gitops/web still heals, and the order does not reach it: turn selfHeal off in the manifest of the Application openshift-gitops/web (it deploys https://git.example.com/poseidon/deployments.git dev/web). Nothing was deleted."
     );
     let mut changed = survey();
     changed.objects.push(object("", "Secret", "s"));

@@ -2,7 +2,7 @@
 
 use super::super::build::*;
 use super::{hold, hold_with};
-use crate::request::observed::{Observed, Pod, Restoring, Verifying, Volume};
+use crate::request::observed::{Observed, Pod, Restoring, Verifying};
 use crate::request::*;
 
 #[test]
@@ -71,19 +71,15 @@ fn restoring() {
 fn verifying() {
     let due = || status(Phase::Verifying);
     let good = || Verifying {
-        volumes: vec![Volume {
-            name: "data".to_owned(),
-            phase: "Completed".to_owned(),
-            bytes: Progress { done: 5, total: 5 },
-            message: None,
-        }],
+        volumes: vec![brought_volume()],
         claims: vec![("data".to_owned(), "Bound".to_owned())],
         pods: vec![Pod {
             name: "web".to_owned(),
             ready: true,
             ..Pod::default()
         }],
-        unready: Vec::new(),
+        items: 2,
+        ..Verifying::default()
     };
     let with = |change: fn(&mut Verifying)| {
         let mut view = good();
@@ -98,6 +94,11 @@ fn verifying() {
         ("a pod is not ready", due(), with(|view| view.pods[0].ready = false), 91, "wait 5, saying why"),
         ("a pod has ended", due(), with(|view| { view.pods[0].ready = false; view.pods[0].ended = true; }), 91, "record Verified"),
         ("a workload is short", due(), with(|view| view.unready.push("web".to_owned())), 91, "wait 5, saying why"),
+        ("a volume was never told of", due(), with(|view| view.volumes.clear()), 91, "wait 5, saying why"),
+        ("a volume of nothing, which held something", due(), with(|view| view.volumes[0].bytes = Progress::default()), 91, "wait 5, saying why"),
+        ("an object of the backup is missing", due(), with(|view| view.missing.push("Secret x".to_owned())), 91, "wait 5, saying why"),
+        ("something of somebody else's", due(), with(|view| view.foreign.push("ConfigMap x".to_owned())), 91, "record Verified"),
+        ("somebody else was at work", after(due(), 90, Fact::Disturbed("web is being synced".to_owned())), with(|_| {}), 91, "stuck: Disturbed"),
         ("for too long", due(), with(|view| view.unready.push("web".to_owned())), 1890, "stuck: VerificationFailed"),
         ("well, though late", due(), with(|_| {}), 1890, "record Verified"),
     ]);

@@ -82,7 +82,7 @@ fn resuming() {
         ("gone", agreed(), see(view()), 110, "open the resume pull request"),
         ("merged, has Argo CD look", back(), with(stale), 111, "look at web (Resume)"),
         ("self-heal not back yet", back(), see(view()), 111, "wait 1799, saying why"),
-        ("back and well", back(), with(|application| application.self_heal = true), 111, "record Resumed"),
+        ("back and well", back(), with(|application| application.self_heal = true), 111, "record Well"),
         (
             "back and not healthy",
             back(),

@@ -23,6 +23,7 @@ mod patch;
 mod persist;
 mod pods;
 mod policy;
+mod quota;
 mod rbac;
 mod read;
 mod request;

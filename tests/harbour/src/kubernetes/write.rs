@@ -10,6 +10,7 @@ use super::delete::{finalizers, holds, settle};
 use super::intake::{free_name, metadata, place, shape, type_of};
 use super::kinds::{Kind, Origin};
 use super::managed::{self, Entry};
+use super::quota;
 use super::status::{Cause, Failure};
 use super::store::{Key, Object, Stored, World};
 use super::time::now;
@@ -105,6 +106,7 @@ pub(super) fn create(
     if world.get(kind, &key).is_some() {
         return Err(Failure::already_exists(kind, &name));
     }
+    quota::takes(world, kind, ns, &body)?;
     track(kind, None, &mut body, Part::Main, write);
     if write.dry_run {
         return Ok(Stored::new(body));

@@ -13,7 +13,7 @@ use super::collect::{collect, resource_list};
 use super::faults::Ending;
 use super::life::Server;
 use super::objects::{
-    Kind, LOCATION, STORAGE_LOCATION, go_duration, is_new, label_value, phase, spec, stamp,
+    Kind, LOCATION, STORAGE_LOCATION, go_duration, is_new, label_value, phase, spec, stamp, text,
 };
 use super::results::Log;
 use super::select::Selection;
@@ -275,6 +275,37 @@ pub(super) fn upload(server: &Server, name: &str, taken: &Taken) -> anyhow::Resu
     storage.put_json(File::BackupResourceList, name, &list)?;
     storage.put_json(File::BackupVolumeInfos, name, &infos)?;
     storage.put_json(File::Volumes, name, &taken.volumes)?;
+    storage.put(File::BackupContents, name, &archive(&taken.objects)?)?;
     storage.put_json(File::Objects, name, &taken.objects)?;
     Ok(())
+}
+
+/// The objects as Velero lays them out: `resources/<plural.group>/namespaces/<ns>/<name>.json`,
+/// or `.../cluster/<name>.json`.
+fn archive(objects: &[Stored]) -> anyhow::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for item in objects {
+        let resource = &item.resource;
+        let kind = if resource.group.is_empty() {
+            resource.plural.clone()
+        } else {
+            format!("{}.{}", resource.plural, resource.group)
+        };
+        let name = text(&item.object, "/metadata/name").unwrap_or_default();
+        let place = match text(&item.object, "/metadata/namespace") {
+            Some(namespace) => format!("namespaces/{namespace}"),
+            None => "cluster".to_owned(),
+        };
+        let body = serde_json::to_vec(&item.object)?;
+        let mut header = tar::Header::new_gnu();
+        header.set_size(body.len() as u64);
+        header.set_mode(0o755);
+        header.set_cksum();
+        archive.append_data(
+            &mut header,
+            format!("resources/{kind}/{place}/{name}.json"),
+            body.as_slice(),
+        )?;
+    }
+    Ok(archive.into_inner()?)
 }

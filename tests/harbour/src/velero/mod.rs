@@ -17,13 +17,14 @@
 //!
 //! Not here: volume snapshots and data movers, hooks, item operations,
 //! resource modifiers and policies, cluster-scoped objects other than the
-//! Namespace and the PersistentVolumes of claims, `BackupContents`. A restored
+//! Namespace and the PersistentVolumes of claims. A restored
 //! claim always gets a new volume, whatever the old one's reclaim policy.
 //!
 //! Architecture invariant: a pass of a controller decides on live objects, not
 //! on what it has seen of them, and every write is made by a task that a
 //! restart waits for. So a write of the old life cannot land in the new one.
 
+mod agent;
 mod backup;
 mod collect;
 mod cron;
@@ -125,6 +126,11 @@ impl Velero {
     /// The switches of this server.
     pub fn faults(&self) -> &Faults {
         &self.server.faults
+    }
+
+    /// Tells how many of the node agent's pods are ready; `None` takes it away.
+    pub async fn report_node_agent(&self, ready: Option<i32>) -> anyhow::Result<()> {
+        agent::report(&self.server, ready).await
     }
 
     /// Where the object storage is served.
