@@ -1,7 +1,9 @@
 //! Refloat carries a tenant through a Velero restore on an Argo CD platform.
 
+pub mod backups;
 pub mod chat;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod effects;

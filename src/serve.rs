@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::controller;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
+use crate::effects::velero::shelf::Shelf;
 use crate::notify;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
@@ -30,6 +31,12 @@ pub async fn serve<C: Chat>(
     let context = RenderContext {
         time_zone: config.policy.time_zone.clone(),
         covers_resume: config.policy.covers_resume,
+    };
+    let shelf = Shelf::default();
+    let shelving = {
+        let (shelf, client) = (shelf.clone(), clients.kube.clone());
+        let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
+        async move { shelf.run(client, namespace, stop).await }
     };
     let desk = Arc::new(Desk {
         client: clients.kube.clone(),
@@ -53,6 +60,8 @@ pub async fn serve<C: Chat>(
             })
         },
         velero_version: config.velero.version,
+        shelf: shelf.clone(),
+        clock: config.clock.clone(),
         context: context.clone(),
         offered: Offered::default(),
     });
@@ -98,9 +107,9 @@ pub async fn serve<C: Chat>(
     let working = controller::run(config, clients, rights, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, telling, answering, working
+            connected, publishing, schedules, telling, answering, shelving, working
         )
-        .5
+        .6
     };
     let patience = async {
         stop.cancelled().await;

@@ -93,10 +93,7 @@ const LIST: SubcommandSpec = SubcommandSpec {
     notes: "",
     example: "backups list tenant:poseidon1 namespace:dev page:2",
     options: &[TENANT, NAMESPACE, PAGE],
-    availability: Availability::NotYet(
-        "`/backups list` is not available yet: the order's `backup.schedules` names the schedules, and \
-         `/restore request` with `schedule` and `day` finds the backup.",
-    ),
+    availability: Availability::Now,
     bare: Bare::One(&TENANT),
     parse: |args| {
         Ok(Command::Backups(Backups::List {
@@ -114,9 +111,7 @@ const NOW: SubcommandSpec = SubcommandSpec {
     notes: "",
     example: "backups now tenant:poseidon1 schedule:daily",
     options: &[TENANT, SCHEDULE_NEEDED],
-    availability: Availability::NotYet(
-        "`/backups now` is not available yet: ask the platform team to take a backup from the schedule.",
-    ),
+    availability: Availability::Now,
     bare: Bare::Refused,
     parse: |args| {
         Ok(Command::Backups(Backups::Now {
@@ -133,9 +128,7 @@ const OVERVIEW: SubcommandSpec = SubcommandSpec {
     notes: "",
     example: "backups overview tenant:poseidon1",
     options: &[TENANT_IF_ONE],
-    availability: Availability::NotYet(
-        "`/backups overview` is not available yet: ask the platform team how your backups went.",
-    ),
+    availability: Availability::Now,
     bare: Bare::One(&TENANT_IF_ONE),
     parse: |args| {
         Ok(Command::Backups(Backups::Overview {

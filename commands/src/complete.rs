@@ -303,7 +303,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
         ""
-            [] restore approve deny schedule refloat Nothing
+            [] restore approve deny backups schedule refloat Nothing
         "re"
             [re] restore refloat Nothing
         "@refloat /RES"
@@ -363,7 +363,7 @@ mod tests {
         "refloat pause "
             []  Nothing
         "schedule "
-            [] add change remove status withdraw retry leave Nothing
+            [] add change remove list status withdraw retry leave Nothing
         "schedule add ten"
             [ten] tenant: Nothing
         "nothing "

@@ -135,9 +135,13 @@ mod tests {
         - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
         - `/approve`: Approve a request, as its reviewer
         - `/deny`: Refuse a request, as its reviewer
+        - `/backups list`: List the backups of a tenant with age, size, phase and expiry
+        - `/backups now`: Take a backup at once, as a schedule would
+        - `/backups overview`: Show namespaces without a good backup, and runs that were missed
         - `/schedule add`: Order a new backup schedule, by pull request
         - `/schedule change`: Change a backup schedule, by pull request
         - `/schedule remove`: Take a backup schedule out of the order, by pull request
+        - `/schedule list`: List the backup schedules of a tenant
         - `/schedule status`: Show where a request to change schedules stands
         - `/schedule withdraw`: Call a request off; possible until it is in the order
         - `/schedule retry`: Go on with a request that is stuck
@@ -145,7 +149,7 @@ mod tests {
         - `/refloat help`: Explain the commands, or one of them
         - `/refloat about`: Show the version and what Refloat may do
 
-        Not available yet: `/restore preview`, `/restore copy`, `/restore undo`, `/backups list`, `/backups now`, `/backups overview`, `/schedule list`, `/refloat pause`.
+        Not available yet: `/restore preview`, `/restore copy`, `/restore undo`, `/refloat pause`.
 
         The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> because <reason>`.
         More about one of them: `/refloat help restore request`.

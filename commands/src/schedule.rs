@@ -172,9 +172,7 @@ const LIST: SubcommandSpec = SubcommandSpec {
     notes: "",
     example: "schedule list tenant:poseidon1",
     options: &[TENANT],
-    availability: Availability::NotYet(
-        "`/schedule list` is not available yet: read `backup.schedules` in the tenant's order.",
-    ),
+    availability: Availability::Now,
     bare: Bare::One(&TENANT),
     parse: |args| {
         Ok(Command::Schedule(Schedule::List {

@@ -45,7 +45,7 @@ pub(crate) fn harmless(text: &str, most: usize) -> String {
 }
 
 /// A name in a code span, where nothing is markup; at most 100 characters.
-pub(super) fn code(name: &str) -> String {
+pub(crate) fn code(name: &str) -> String {
     format!("`{}`", plain(name, 100))
 }
 

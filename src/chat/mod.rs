@@ -10,8 +10,8 @@
 //! chat service is an adapter behind the port [`Chat`].
 //!
 //! Architecture invariant: nothing here but `console/` and `discord/` knows which
-//! chat it is, and nothing here touches Argo CD or Git; of Velero, only the names
-//! of backups are read, to offer them.
+//! chat it is, and nothing here touches Argo CD or Git; of Velero, what the shelf
+//! knows is shown, and a backup is asked for by `effects`.
 
 pub mod console;
 pub mod desk;
@@ -44,6 +44,12 @@ pub(crate) use harmless::{cut, harmless};
 pub use render::{RenderContext, render};
 pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
 pub(crate) use words::put;
+
+/// Words for what others render too: the tables of backups.
+pub(crate) mod in_words {
+    pub(crate) use super::harmless::{code, harmless};
+    pub(crate) use super::words::{between, bytes};
+}
 
 use crate::notify::Post;
 use crate::request::Person;
@@ -124,6 +130,16 @@ pub struct TakenBack {
     pub id: String,
 }
 
+/// A file that goes with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// With its ending, such as `backups.png`.
+    pub name: String,
+    /// Such as `image/png`.
+    pub media_type: &'static str,
+    pub bytes: Vec<u8>,
+}
+
 /// A text that is too long for a message, to be shown as a file beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
@@ -145,6 +161,20 @@ pub trait Chat: Send + Sync + 'static {
         to: &Incoming,
         answer: &Answer,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Answers a person with files, or says more after an answer, such as how what they asked for goes on.
+    /// The first for a message is its answer, so that nobody need call [`Chat::reply`] before. The text is
+    /// as for that; a chat that takes no files leaves them out.
+    fn show(
+        &self,
+        to: &Incoming,
+        text: &str,
+        files: &[File],
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let _ = files;
+        let answer = Answer::from(text.to_owned());
+        async move { self.reply(to, &answer).await }
+    }
 
     /// Makes the chat's thread of a request match: creates it if there is none,
     /// edits the card in place if it differs, and appends the messages that are

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use jiff::{SignedDuration, Timestamp};
 
 /// `12 B`, `1.2 KiB`, `3.4 GiB`.
-pub(super) fn bytes(count: i64) -> String {
+pub(crate) fn bytes(count: i64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let count = count.max(0);
     if count < 1024 {
@@ -49,7 +49,7 @@ pub(crate) fn put(text: &mut String, words: fmt::Arguments<'_>) {
 }
 
 /// From one moment to another, in words.
-pub(super) fn between(from: Timestamp, to: Timestamp) -> String {
+pub(crate) fn between(from: Timestamp, to: Timestamp) -> String {
     duration(to.duration_since(from))
 }
 

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
+use crate::clock::Clock;
 use crate::request::Policy;
 use crate::request::people::{Entry, People};
 use crate::schedule_times::VeleroVersion;
@@ -40,6 +41,8 @@ pub struct Config {
     pub schedules: crate::schedule::Policy,
     /// Where people are told of what they did not ask about; `None`: nowhere.
     pub notifications: Option<crate::notify::Policy>,
+    /// What time it is for what is shown of backups; no setting, but the system's clock.
+    pub clock: Clock,
 }
 
 #[derive(Clone, Debug)]
@@ -224,6 +227,7 @@ impl Config {
             policy,
             schedules,
             notifications,
+            clock: Clock::system(),
         })
     }
 }

@@ -71,13 +71,24 @@ pub fn apply(status: &mut ScheduleStatus, fact: Fact, now: Timestamp) {
             });
         }
         Fact::PullOpened(opened) => {
-            let moved = status
-                .pull
-                .as_ref()
-                .and_then(|pull| pull.opened.as_ref())
-                .is_some_and(|before| before.head_sha != opened.head_sha);
-            if moved {
+            if let Some(pull) = &status.pull
+                && let Some(before) = &pull.opened
+                && before.head_sha != opened.head_sha
+            {
                 status.approved = None;
+                // Whoever approved before that was counted has to know why it is none.
+                let told = status
+                    .voided
+                    .as_ref()
+                    .is_some_and(|note| note.at >= pull.at);
+                if !told {
+                    status.voided = Some(Note {
+                        at: now,
+                        message: "The order was changed meanwhile, and the edit was made anew on \
+                                  what it reads now."
+                            .to_owned(),
+                    });
+                }
             }
             status.pull = Some(PullRequest {
                 at: now,

@@ -29,6 +29,9 @@ pub fn next_run(cron: &Cron, after: Timestamp, server: &TimeZone) -> Option<Time
                 None | Some("Local") => server.clone(),
                 Some(name) => zone(name)?,
             };
+            if zone == TimeZone::UTC {
+                return in_utc(&fields, after);
+            }
             Walk::from(after, zone)?.find(&fields)
         }
     }
@@ -55,6 +58,53 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     (canonical == name)
         .then(|| TimeZone::tzif(canonical, data).ok())
         .flatten()
+}
+
+/// The same where the clocks never change, by the sets alone: some thousand times as fast.
+fn in_utc(fields: &Fields, after: Timestamp) -> Option<Timestamp> {
+    // A run is at a whole minute.
+    let minute = second(after)?.div_euclid(60) + 1;
+    let start = Timestamp::from_second(minute.checked_mul(60)?)
+        .ok()?
+        .to_zoned(TimeZone::UTC)
+        .datetime();
+    // As there, the years are counted from the second after.
+    let from = Timestamp::from_second(second(after)? + 1).ok()?;
+    let last_year = from.to_zoned(TimeZone::UTC).year().checked_add(5)?;
+    let at_or_after = |set: u64, value: i8| -> Option<i8> {
+        let rest = set.checked_shr(u32::try_from(value).ok()?)?;
+        let ahead = i8::try_from(rest.trailing_zeros()).ok()?;
+        (rest != 0).then(|| value + ahead)
+    };
+    let first = |hour: i8, minute: i8| -> Option<(i8, i8)> {
+        let found = at_or_after(fields.hour, hour)?;
+        if found > hour {
+            return Some((found, at_or_after(fields.minute, 0)?));
+        }
+        match at_or_after(fields.minute, minute) {
+            Some(minute) => Some((hour, minute)),
+            None => Some((
+                at_or_after(fields.hour, hour + 1)?,
+                at_or_after(fields.minute, 0)?,
+            )),
+        }
+    };
+    let (mut date, mut hour, mut minute) = (start.date(), start.hour(), start.minute());
+    while date.year() <= last_year {
+        if !has(fields.month, date.month()) {
+            date = date.last_of_month().tomorrow().ok()?;
+        } else if let Some((hour, minute)) = day_matches(fields, date)
+            .then(|| first(hour, minute))
+            .flatten()
+        {
+            let at = date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC).ok()?;
+            return Some(at.timestamp());
+        } else {
+            date = date.tomorrow().ok()?;
+        }
+        (hour, minute) = (0, 0);
+    }
+    None
 }
 
 /// The second that a moment is in.

@@ -8,6 +8,10 @@
     reason = "nothing outside sees a test binary"
 )]
 
+mod backups_list;
+mod backups_months;
+mod backups_now;
+mod backups_times;
 mod definitions;
 mod discord_gateway;
 mod discord_hearing;

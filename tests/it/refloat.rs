@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use refloat::chat::console::{Console, ConsoleOptions};
+use refloat::clock::Clock;
 use refloat::config::Config;
 use refloat::serve::serve;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
@@ -52,7 +53,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Refloat {
     /// Starts Refloat with a configuration, as `refloat run` would.
     pub fn start(config: &str) -> anyhow::Result<Self> {
-        let config = Config::parse(config).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        Self::start_by(config, Clock::system())
+    }
+
+    /// The same, with a clock of its own for what is shown of backups.
+    pub fn start_by(config: &str, clock: Clock) -> anyhow::Result<Self> {
+        let mut config = Config::parse(config).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        config.clock = clock;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("refloat")

@@ -264,7 +264,8 @@ async fn of_two_at_once_both_end_right() -> anyhow::Result<()> {
                 anyhow::ensure!(!phase.is_over(), "{name}: {:?}", status.ending);
                 match phase {
                     Phase::Confirming => confirming += 1,
-                    Phase::AwaitingApproval if status.voided.is_some() => {
+                    // Said again of the same, it changes nothing.
+                    Phase::AwaitingApproval if status.pull.is_some() => {
                         refloat.say(&format!("as grace: approve {name}")).await?;
                         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                     }

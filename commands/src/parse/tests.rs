@@ -67,7 +67,7 @@ fn messages_say_what_is_wrong_and_what_to_do() {
     restore
         `/restore` needs a second word: `request`, `status`, `withdraw`, `retry`, `resume`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     schedule
-        `/schedule` needs a second word: `add`, `change`, `remove`, `status`, `withdraw`, `retry`, `leave`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
+        `/schedule` needs a second word: `add`, `change`, `remove`, `list`, `status`, `withdraw`, `retry`, `leave`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
     restore tenant:poseidon1
         `/restore` needs a second word: `request`, `status`, `withdraw`, `retry`, `resume`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     restore reqest tenant:poseidon1

@@ -8,15 +8,18 @@ mod screen;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
-use super::{Answer, Chat, Incoming, Thread};
+use super::{Answer, Chat, File, Incoming, Thread, put};
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -191,6 +194,18 @@ where
         Ok(())
     }
 
+    async fn show(&self, to: &Incoming, text: &str, files: &[File]) -> anyhow::Result<()> {
+        let mut text = text.to_owned();
+        for file in files {
+            let path = keep(file)?;
+            put(
+                &mut text,
+                format_args!("\n{} is in {}", file.name, path.display()),
+            );
+        }
+        self.reply(to, &Answer::from(text)).await
+    }
+
     async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
         let mut output = self.output.lock().await;
         let shown = output.shown.entry(thread.request.clone()).or_default();
@@ -224,6 +239,22 @@ where
             .extend(keys);
         Ok(())
     }
+}
+
+/// Writes a file where a person of this machine can open it; it stays there.
+fn keep(file: &File) -> anyhow::Result<PathBuf> {
+    let ending = Path::new(&file.name)
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or("bin");
+    let mut kept = tempfile::Builder::new()
+        .prefix("refloat-")
+        .suffix(&format!(".{ending}"))
+        .tempfile()
+        .context("a file cannot be written to the folder of temporary files")?;
+    kept.write_all(&file.bytes)?;
+    let (_, path) = kept.keep()?;
+    Ok(path)
 }
 
 /// Who says a line, and what.

@@ -1,12 +1,12 @@
 //! Completion as text: a line that ends in `?` is answered with what can follow.
 
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
-use kube::{Api, ResourceExt};
 use refloat_commands::{Completes, Completion, Namespace, ScheduleName, Tenant, complete};
 
+use super::backups::newest;
 use super::find::{is_active, may_see};
 use super::{Desk, Failure, request_name};
+use crate::backups::Backup;
 use crate::chat::harmless::{code, harmless};
 use crate::chat::words::{self, put};
 use crate::chat::{Completing, Incoming, Offer};
@@ -102,7 +102,7 @@ impl Desk {
             Completes::Schedules => schedules(&self.known_orders(tenants).await),
             Completes::Backups => {
                 let orders = self.known_orders(tenants).await;
-                self.backups(&orders, completion).await?
+                self.known_backups(&orders, completion)
             }
             Completes::Requests => self
                 .all()
@@ -127,6 +127,14 @@ impl Desk {
                 })
                 .collect(),
         };
+        if wanted == Completes::Requests {
+            let schedules = self.offered_schedule_requests(from).await?;
+            values.extend(
+                schedules
+                    .into_iter()
+                    .map(|(value, doc)| Value { value, doc }),
+            );
+        }
         values.retain(|value| value.value.starts_with(completion.prefix.as_str()));
         Ok(values)
     }
@@ -142,12 +150,6 @@ impl Desk {
         tenants.sort_unstable();
         tenants.dedup();
         self.known_orders(tenants).await;
-        if let Err(error) = self.known_backups().await {
-            tracing::debug!(
-                error = format!("{error:#}"),
-                "the backups cannot be read ahead"
-            );
-        }
     }
 
     /// The orders as they were read lately; one that cannot be read is left out.
@@ -176,45 +178,25 @@ impl Desk {
         read.into_iter().flatten().collect()
     }
 
-    /// All backups as they were read lately.
-    async fn known_backups(&self) -> anyhow::Result<std::sync::Arc<Vec<DynamicObject>>> {
-        let kind = GroupVersionKind::gvk("velero.io", "v1", "Backup");
-        let resource = ApiResource::from_gvk(&kind);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &self.velero_namespace, &resource);
-        self.offered
-            .backups
-            .get((), move || async move {
-                let listed = api.list(&ListParams::default()).await?;
-                Ok(std::sync::Arc::new(listed.items))
-            })
-            .await
-    }
-
     /// Backups of the tenants' namespaces, newest first.
-    async fn backups(
-        &self,
-        orders: &[(String, OrderView)],
-        completion: &Completion,
-    ) -> Result<Vec<Value>, Failure> {
-        let known = self.known_backups().await?;
-        let mut backups: Vec<&DynamicObject> = known
-            .iter()
-            .filter(|backup| {
-                orders
-                    .iter()
-                    .any(|(tenant, order)| holds(backup, tenant, order, completion))
-            })
-            .collect();
-        backups.sort_by_key(|backup| std::cmp::Reverse(started(backup)));
-        let now = Timestamp::now();
-        Ok(backups
-            .iter()
-            .map(|backup| Value {
-                value: backup.name_any(),
-                doc: backup_in_words(backup, now),
-            })
-            .collect())
+    fn known_backups(&self, orders: &[(String, OrderView)], completion: &Completion) -> Vec<Value> {
+        // Whoever types cannot wait: what is not known yet is not offered.
+        let now = self.clock.now();
+        self.shelf.look(|backups, _| {
+            let wanted = |backup: &Backup| {
+                backup.name.starts_with(completion.prefix.as_str())
+                    && orders
+                        .iter()
+                        .any(|(tenant, order)| holds(backup, tenant, order, completion))
+            };
+            newest(backups, wanted)
+                .into_iter()
+                .map(|backup| Value {
+                    value: backup.name.clone(),
+                    doc: backup_in_words(backup, now),
+                })
+                .collect()
+        })
     }
 }
 
@@ -280,22 +262,16 @@ fn schedules(orders: &[(String, OrderView)]) -> Vec<Value> {
 
 /// Whether a backup is of the tenant, and of the schedule and the namespaces
 /// that are given.
-fn holds(backup: &DynamicObject, tenant: &str, order: &OrderView, completion: &Completion) -> bool {
-    let names = |field: &str| -> Vec<&str> {
-        backup.data["spec"][field]
-            .as_array()
-            .map(|names| names.iter().filter_map(|name| name.as_str()).collect())
-            .unwrap_or_default()
+fn holds(backup: &Backup, tenant: &str, order: &OrderView, completion: &Completion) -> bool {
+    let has = |namespace: &str| {
+        backup.included.iter().any(|name| &**name == namespace) && backup.holds(namespace)
     };
-    let included = names("includedNamespaces");
-    let excluded = names("excludedNamespaces");
-    let has = |namespace: &str| included.contains(&namespace) && !excluded.contains(&namespace);
     if let Some(schedule) = given(completion, "schedule") {
         let Ok(schedule) = schedule.parse::<ScheduleName>() else {
             return false;
         };
         let label = label_value(&format!("{tenant}-{schedule}"));
-        if backup.labels().get("velero.io/schedule-name") != Some(&label) {
+        if backup.schedule.as_deref() != Some(label.as_str()) {
             return false;
         }
     }
@@ -318,15 +294,12 @@ fn holds(backup: &DynamicObject, tenant: &str, order: &OrderView, completion: &C
     }
 }
 
-fn started(backup: &DynamicObject) -> Option<Timestamp> {
-    backup.data["status"]["startTimestamp"]
-        .as_str()
-        .and_then(|text| text.parse().ok())
-}
-
-fn backup_in_words(backup: &DynamicObject, now: Timestamp) -> String {
-    let phase = backup.data["status"]["phase"].as_str().unwrap_or("New");
-    match started(backup) {
+fn backup_in_words(backup: &Backup, now: Timestamp) -> String {
+    let phase = match &*backup.phase {
+        "" => "New",
+        phase => phase,
+    };
+    match backup.started_at {
         Some(at) => format!("{} old, {phase}", words::between(at, now)),
         None => phase.to_owned(),
     }
@@ -414,14 +387,16 @@ mod tests {
 
     #[test]
     fn offers_the_backups_of_what_is_given() {
-        let backup = |name: &str, schedule: &str, namespaces: &[&str]| -> DynamicObject {
-            serde_json::from_value(json!({
-                "apiVersion": "velero.io/v1", "kind": "Backup",
-                "metadata": {"name": name, "labels": {"velero.io/schedule-name": schedule}},
-                "spec": {"includedNamespaces": namespaces},
-                "status": {"phase": "Completed", "startTimestamp": "2026-11-24T01:00:00Z"},
-            }))
-            .unwrap()
+        let backup = |name: &str, schedule: &str, namespaces: &[&str]| -> Backup {
+            crate::effects::velero::shelf::backup(
+                &serde_json::from_value(json!({
+                    "apiVersion": "velero.io/v1", "kind": "Backup",
+                    "metadata": {"name": name, "labels": {"velero.io/schedule-name": schedule}},
+                    "spec": {"includedNamespaces": namespaces},
+                    "status": {"phase": "Completed", "startTimestamp": "2026-11-24T01:00:00Z"},
+                }))
+                .unwrap(),
+            )
         };
         let both = backup(
             "both",
@@ -437,7 +412,7 @@ mod tests {
             [&both, &dev, &other, &everything]
                 .into_iter()
                 .filter(|backup| holds(backup, tenant, order, &completion))
-                .map(|backup| backup.name_any() + " ")
+                .map(|backup| backup.name.clone() + " ")
                 .collect()
         };
         assert_eq!(of("restore request tenant:poseidon1 backup:"), "both dev ");

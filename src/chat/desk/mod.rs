@@ -5,6 +5,7 @@
 //! that refuses it. This file and `write.rs` do the reading and the writing.
 
 mod about;
+mod backups;
 mod cache;
 mod choose;
 mod complete;
@@ -34,7 +35,6 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kube::Api;
-use kube::core::DynamicObject;
 use refloat_commands::refloat::Refloat;
 use refloat_commands::restore::Restore;
 use refloat_commands::{Availability, Command, help, parse};
@@ -44,6 +44,8 @@ use tokio_util::sync::CancellationToken;
 use super::harmless::{code, harmless, plain};
 use super::rights::Rights;
 use super::{Answer as Reply, Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
+use crate::clock::Clock;
+use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
 use crate::request::resource::{Action, Person, RestoreRequest, Verdict};
@@ -71,6 +73,9 @@ pub struct Desk {
     pub logs: LogLookup,
     /// The version of Velero's server, if it is configured.
     pub velero_version: Option<VeleroVersion>,
+    /// What is known of Velero's backups and schedules.
+    pub shelf: Shelf,
+    pub clock: Clock,
     pub context: RenderContext,
     /// What completion offers from.
     pub offered: Offered,
@@ -80,7 +85,6 @@ pub struct Desk {
 #[derive(Clone, Debug, Default)]
 pub struct Offered {
     orders: Arc<cache::Cache<String, Option<OrderView>>>,
-    backups: Arc<cache::Cache<(), Arc<Vec<DynamicObject>>>>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -165,7 +169,7 @@ impl Desk {
                     let _ = before.await;
                 }
                 match heard {
-                    Heard::Line(incoming) => desk.handle(&incoming, &*chat).await,
+                    Heard::Line(incoming) => desk.handle(&incoming, &chat).await,
                     Heard::TakenBack(taken) => desk.handle_taken_back(taken, &*chat).await,
                 }
             });
@@ -177,7 +181,24 @@ impl Desk {
         }
     }
 
-    async fn handle<C: Chat>(&self, incoming: &Incoming, chat: &C) {
+    async fn handle<C: Chat>(self: &Arc<Self>, incoming: &Incoming, chat: &Arc<C>) {
+        if let Some(command) = backups::asked(&incoming.text) {
+            let incoming = Incoming {
+                from: tidy(&incoming.from),
+                ..incoming.clone()
+            };
+            match self.rights.now(&self.people, &incoming.from).await {
+                Ok(people) => {
+                    let desk = Arc::new(Self {
+                        people: Arc::new(people),
+                        ..Self::clone(self)
+                    });
+                    desk.tell_of_backups(&incoming, command, chat).await;
+                }
+                Err(words) => self.tell(&incoming, &refusal(words), &**chat).await,
+            }
+            return;
+        }
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.answer(incoming))
             .await
             .unwrap_or_else(|_| {
@@ -187,7 +208,7 @@ impl Desk {
                      status`, then say it again.",
                 )
             });
-        self.tell(incoming, &answer, chat).await;
+        self.tell(incoming, &answer, &**chat).await;
     }
 
     async fn tell<C: Chat>(&self, incoming: &Incoming, answer: &Answer, chat: &C) {
@@ -216,26 +237,7 @@ impl Desk {
             people,
             ..self.clone()
         };
-        desk.in_words(incoming, desk.attend(incoming).await)
-    }
-
-    #[allow(clippy::unused_self, reason = "it reads as what the desk says")]
-    fn in_words(&self, incoming: &Incoming, done: Result<Reply, Failure>) -> Answer {
-        match done {
-            Ok(reply) => reply,
-            Err(Failure::Refused(words)) => refusal(words),
-            Err(Failure::Broken(error)) => {
-                tracing::error!(
-                    person = incoming.from.id,
-                    error = format!("{error:#}"),
-                    "what somebody said could not be attended to"
-                );
-                refusal(
-                    "I could not do that, because the cluster or the orders did not answer as they \
-                     should. Say it again in a while; the log says more.",
-                )
-            }
-        }
+        in_words(incoming, desk.attend(incoming).await)
     }
 
     async fn attend(&self, incoming: &Incoming) -> Result<Reply, Failure> {
@@ -280,8 +282,9 @@ impl Desk {
             }
             Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
             // None of these is available; the grammar has said so above.
-            Command::Refloat(Refloat::Pause { .. }) | Command::Backups(_) => {
-                refused("That is not available yet.")
+            Command::Refloat(Refloat::Pause { .. }) => refused("That is not available yet."),
+            Command::Backups(backups) => {
+                self.backups(incoming, backups).await.map(|told| told.text)
             }
         };
         words.map(Reply::from)
@@ -312,6 +315,25 @@ impl Desk {
 
     fn requests(&self) -> Api<RestoreRequest> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// What was done, or why it was not.
+fn in_words(incoming: &Incoming, done: Result<Reply, Failure>) -> Reply {
+    match done {
+        Ok(reply) => reply,
+        Err(Failure::Refused(words)) => refusal(words),
+        Err(Failure::Broken(error)) => {
+            tracing::error!(
+                person = incoming.from.id,
+                error = format!("{error:#}"),
+                "what somebody said could not be attended to"
+            );
+            refusal(
+                "I could not do that, because the cluster or the orders did not answer as they \
+                 should. Say it again in a while; the log says more.",
+            )
+        }
     }
 }
 

@@ -18,7 +18,7 @@ impl Desk {
             thread: Some(taken.request),
         };
         let done = self.take_back(&incoming).await.map(super::Reply::from);
-        let answer = self.in_words(&incoming, done);
+        let answer = super::in_words(&incoming, done);
         self.tell(&incoming, &answer, chat).await;
     }
 

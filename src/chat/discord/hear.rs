@@ -451,7 +451,12 @@ impl Inner {
     }
 
     fn hand_over(&self, incoming: Incoming, pending: Pending) {
-        lock(&self.pending).insert(incoming.id.clone(), pending);
+        let mut waiting = lock(&self.pending);
+        if waiting.len() > REMEMBERED {
+            waiting.clear();
+        }
+        waiting.insert(incoming.id.clone(), pending);
+        drop(waiting);
         // Nobody listens only when Refloat ends.
         let _ = self.said.send(incoming);
     }
@@ -590,7 +595,8 @@ impl Inner {
     }
 
     pub(super) async fn reply(&self, to: &Incoming, answer: &Answer) -> anyhow::Result<()> {
-        let Some(pending) = lock(&self.pending).remove(&to.id) else {
+        // More may be said later.
+        let Some(pending) = lock(&self.pending).get(&to.id).cloned() else {
             return Ok(());
         };
         match pending {

@@ -99,7 +99,7 @@ fn approval(view: &View<'_>, said: &mut Said) {
             moment("voided", voided.at),
             voided.at,
             format!(
-                "**What was approved no longer holds.** {} It needs a new approval.",
+                "**What is to be approved has changed.** {} It needs a new approval.",
                 sentence(&harmless(&voided.message, 800))
             ),
         );

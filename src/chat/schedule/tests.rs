@@ -287,7 +287,7 @@ fn what_is_void_or_stuck_or_ended() {
     08:00:01 checked-1795507201000: Checked.
     - to be: `nightly`, runs at `30 3 * * *`, each backup kept `672h0m0s`
     08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
-    08:00:21 voided-1795507221000: **What was approved no longer holds.** The order was changed meanwhile. It needs a new approval.
+    08:00:21 voided-1795507221000: **What is to be approved has changed.** The order was changed meanwhile. It needs a new approval.
     08:00:21 ask-f4b1200e (ask): **Reviewers: please approve or deny again.** Read the card and the pull request #7, then say `approve poseidon1-7k2p9m digest:f4b1200e`, or `deny request:poseidon1-7k2p9m reason:"..."`. Whoever asked for it cannot approve it. A review on the pull request that approves it counts as well, and so does a merge by the repository's own rules.
     08:00:31 reminder-1 (ask): Reminder: `poseidon1-7k2p9m` still waits for a reviewer's approval, since 31 s.
 

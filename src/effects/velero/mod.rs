@@ -1,8 +1,10 @@
 //! Velero: its backups and locations, and this request's safety backup and Restores.
 
+pub mod at_once;
 pub mod contents;
 pub(crate) mod files;
 pub mod results;
+pub mod shelf;
 
 use anyhow::Context as _;
 use kube::api::{ListParams, PostParams};

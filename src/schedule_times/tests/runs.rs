@@ -182,3 +182,19 @@ proptest::proptest! {
         }
     }
 }
+
+proptest::proptest! {
+    /// Where the clocks never change, the short way and the walk of the original come to the same.
+    #[test]
+    fn the_short_way_is_the_walk(
+        minute in "[0-5]?[0-9]|\\*/7|\\*|3/20", hour in "1?[0-9]|\\*|\\*/5", day in "[12]?[1-9]|\\*|31",
+        month in "[1-9]|\\*|2", week in "[0-6]|\\*", seconds in 1_700_000_000_i64..5_000_000_000
+    ) {
+        let cron = Cron::parse_written(&format!("{minute} {hour} {day} {month} {week}")).unwrap();
+        let from = Timestamp::from_second(seconds).unwrap();
+        // A zone that has always been at zero, but is not named UTC.
+        let walked = next_run(&cron, from, &TimeZone::fixed(jiff::tz::Offset::ZERO).clone());
+        let iceland = crate::schedule_times::zone("Africa/Abidjan").unwrap();
+        proptest::prop_assert_eq!(walked, next_run(&cron, from, &iceland));
+    }
+}

@@ -36,6 +36,30 @@ impl Desk {
         Ok(requests)
     }
 
+    /// The requests to change schedules that somebody may mean, each with what it is.
+    pub(in crate::chat::desk) async fn offered_schedule_requests(
+        &self,
+        person: &Person,
+    ) -> Result<Vec<(String, String)>, kube::Error> {
+        Ok(self
+            .all_schedule_requests()
+            .await?
+            .into_iter()
+            .filter(|request| is_active(request) && may_see(person, request, &self.people).is_ok())
+            .map(|request| {
+                let change = &request.spec.change;
+                let status = request.status.clone().unwrap_or_default();
+                let doc = format!(
+                    "{} {}, {}",
+                    change.action.word(),
+                    change.name,
+                    phase(&status).in_words()
+                );
+                (request.name_any(), doc)
+            })
+            .collect())
+    }
+
     /// The request to change schedules that is meant, if it is one: by its name, by
     /// its thread, or, where none is named, if no other request of any kind fits.
     pub(in crate::chat::desk) async fn schedule_meant(

@@ -13,7 +13,7 @@ pub(super) use steer::{is_stuck, waits};
 use kube::Api;
 use refloat_commands::schedule::Schedule;
 
-use super::{Desk, Failure, refused};
+use super::{Desk, Failure};
 use crate::chat::Incoming;
 use crate::request::resource;
 use crate::schedule::ScheduleRequest;
@@ -65,7 +65,7 @@ impl Desk {
                 self.order_schedule(incoming, &Asked::Remove { tenant, name })
                     .await
             }
-            Schedule::List { .. } => refused("That is not available yet."),
+            Schedule::List { tenant } => self.list_schedules(incoming, &tenant).await,
             Schedule::Status(target) => self.status(incoming, target.request).await,
             Schedule::Withdraw(target) => self.withdraw(incoming, target.request).await,
             Schedule::Retry(target) => {

@@ -10,17 +10,24 @@ use super::world::State;
 use crate::request::Phase;
 use crate::request::guard::Guard;
 
-/// A slow machine explores less; what it explores is said.
-const BOUND: Duration = Duration::from_secs(75);
+/// How long a run may take; `REFLOAT_MODEL_SECONDS` gives it more. A slow machine
+/// explores less in it; what was explored, and whether that is all, is said.
+fn bound() -> Duration {
+    let seconds = std::env::var("REFLOAT_MODEL_SECONDS")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(20))
+}
 
 /// Explores everything that can come of `machine`; the number of states.
 fn explore(what: &str, machine: Machine) -> usize {
     let began = Instant::now();
+    let bound = bound();
     let machine_is_whole = machine.only.is_none() && machine.faults;
     let checker = machine
         .checker()
         .threads(2)
-        .timeout(BOUND)
+        .timeout(bound)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
@@ -34,7 +41,7 @@ fn explore(what: &str, machine: Machine) -> usize {
             );
         }
     }
-    if machine_is_whole && began.elapsed() < BOUND {
+    if machine_is_whole && began.elapsed() < bound {
         for name in [
             "it is done",
             "it is stuck",
@@ -49,7 +56,7 @@ fn explore(what: &str, machine: Machine) -> usize {
         checker.unique_state_count(),
         checker.max_depth(),
         began.elapsed(),
-        if began.elapsed() < BOUND {
+        if began.elapsed() < bound {
             "all of them"
         } else {
             "cut short"

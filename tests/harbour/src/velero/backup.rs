@@ -71,7 +71,7 @@ pub(super) async fn finalize(server: &Arc<Server>) -> anyhow::Result<Option<Dura
         };
         let status = json!({"status": {
             "phase": end,
-            "completionTimestamp": stamp(Timestamp::now()),
+            "completionTimestamp": stamp(server.clock.now()),
         }});
         server.insist(Kind::Backup, &name, status).await?;
         if let Some(done) = server.live(Kind::Backup, &name).await? {
@@ -107,7 +107,7 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
     if let Some(Ending::FailedValidation(errors)) = &ending {
         wrong.extend(errors.iter().cloned());
     }
-    let started = Timestamp::now();
+    let started = server.clock.now();
     let mut change = completed(&live, &spec);
     change["status"] = json!({
         "version": 1,
@@ -131,7 +131,7 @@ async fn run(server: &Arc<Server>, name: &str) -> anyhow::Result<()> {
         Err(error) => json!({
             "phase": "Failed",
             "failureReason": format!("{error:#}"),
-            "completionTimestamp": stamp(Timestamp::now()),
+            "completionTimestamp": stamp(server.clock.now()),
         }),
     };
     server

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::objects::go_duration;
 
@@ -115,11 +115,13 @@ impl Cron {
             };
             if matches && months.has(date.month()) {
                 for hour in (0..24).filter(|hour| hours.has(*hour)) {
-                    for minute in (0..60).filter(|minute| minutes.has(*minute)) {
-                        let at = date.at(hour, minute, 0, 0);
-                        if let Some(at) = self.instant(at).filter(|at| *at > after) {
-                            return Some(at);
-                        }
+                    let coming = (0..60)
+                        .filter(|minute| minutes.has(*minute))
+                        .flat_map(|minute| self.instants(date.at(hour, minute, 0, 0)))
+                        .filter(|at| *at > after)
+                        .min();
+                    if coming.is_some() {
+                        return coming;
                     }
                 }
             }
@@ -128,10 +130,20 @@ impl Cron {
         None
     }
 
-    /// The instant of a local time; `None` for one that a change of clocks skips.
-    fn instant(&self, at: DateTime) -> Option<Timestamp> {
-        let zoned = at.to_zoned(self.zone.clone()).ok()?;
-        (zoned.datetime() == at).then(|| zoned.timestamp())
+    /// The instants of a local time: none if a change of clocks skips it, two if
+    /// the clocks show it twice.
+    fn instants(&self, at: DateTime) -> Vec<Timestamp> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(at);
+        match ambiguous.offset() {
+            AmbiguousOffset::Gap { .. } => Vec::new(),
+            AmbiguousOffset::Unambiguous { offset } => {
+                offset.to_timestamp(at).into_iter().collect()
+            }
+            AmbiguousOffset::Fold { before, after } => [before, after]
+                .into_iter()
+                .filter_map(|offset| offset.to_timestamp(at).ok())
+                .collect(),
+        }
     }
 }
 
@@ -301,9 +313,28 @@ mod tests {
             ("0 0 13 * fri", "2026-03-06T00:00:00Z"),
             ("TZ=Europe/Oslo 30 2 29 * *", "2026-04-29T00:30:00Z"),
             ("0 0 29 2 *", "2028-02-29T00:00:00Z"),
+            // Skipped in the spring.
+            ("TZ=Europe/Oslo 30 2 29 3 *", "2027-03-29T00:30:00Z"),
         ] {
             assert_eq!(next(expression, monday), expected, "{expression}");
         }
+    }
+
+    #[test]
+    fn a_time_that_the_clocks_show_twice_is_run_twice() {
+        let expression = "CRON_TZ=Europe/Oslo 30 2 * * *";
+        assert_eq!(
+            next(expression, "2026-10-24T12:00:00Z"),
+            "2026-10-25T00:30:00Z"
+        );
+        assert_eq!(
+            next(expression, "2026-10-25T00:30:00Z"),
+            "2026-10-25T01:30:00Z"
+        );
+        assert_eq!(
+            next(expression, "2026-10-25T01:30:00Z"),
+            "2026-10-26T01:30:00Z"
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct Faults {
 struct State {
     next_backup: Option<Ending>,
     next_restore: Option<Ending>,
+    every_backup: Option<Ending>,
     backups_stalled: bool,
     restores_held: bool,
     stalled_at: Option<u64>,
@@ -55,6 +56,11 @@ impl Faults {
     /// The next backup to be taken up ends like this.
     pub fn end_next_backup(&self, ending: Ending) {
         self.set(|state| state.next_backup = Some(ending));
+    }
+
+    /// Every backup to be taken up ends like this, from here on; `None` for by its own merits.
+    pub fn end_every_backup(&self, ending: Option<Ending>) {
+        self.set(|state| state.every_backup = ending);
     }
 
     /// The next restore to be taken up ends like this.
@@ -132,6 +138,7 @@ impl Faults {
 
     pub(super) fn take_backup_ending(&self) -> Option<Ending> {
         self.take(|state| state.next_backup.take())
+            .or_else(|| self.state.borrow().every_backup.clone())
     }
 
     pub(super) fn take_restore_ending(&self) -> Option<Ending> {
@@ -145,6 +152,10 @@ impl Faults {
             ending.is_some()
         });
         ending
+    }
+
+    pub(super) fn backups_stalled(&self) -> bool {
+        self.state.borrow().backups_stalled
     }
 
     pub(super) fn restores_held(&self) -> bool {

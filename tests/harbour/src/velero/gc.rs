@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
@@ -49,7 +48,7 @@ async fn expire(server: &Server) -> anyhow::Result<()> {
         .await?
     {
         let expired = time(&backup.data, "/status/expiration")
-            .is_some_and(|expiration| expiration < Timestamp::now());
+            .is_some_and(|expiration| expiration < server.clock.now());
         let name = backup.name_any();
         let asked = pending.iter().any(|request| {
             text(&request.data, "/spec/backupName") == Some(&name) && phase(request) != "Processed"

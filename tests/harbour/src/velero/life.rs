@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::clock::Clock;
 use super::faults::Faults;
 use super::objects::{Kind, by_age, phase, stamp};
 use super::storage::{File, Storage};
@@ -36,6 +37,7 @@ pub(super) struct Server {
     pub(super) patience: Duration,
     pub(super) gc_interval: Duration,
     pub(super) faults: Faults,
+    pub(super) clock: Clock,
     pub(super) storage: Storage,
     pub(super) signer: download::Signer,
     seen: Vec<(Kind, Store<DynamicObject>)>,
@@ -61,6 +63,7 @@ impl Server {
             patience: options.patience,
             gc_interval: options.gc_interval,
             faults: options.faults,
+            clock: options.clock,
             storage,
             signer: download::Signer::new(addr),
             seen,
@@ -253,9 +256,11 @@ async fn observe(server: Arc<Server>, kind: Kind, writer: reflector::store::Writ
 async fn repeat(server: Arc<Server>, name: &'static str, pass: Pass) {
     let mut ticks = server.tick.subscribe();
     let mut faults = server.faults.changes();
+    let mut moves = server.clock.moves();
     loop {
         ticks.mark_unchanged();
         faults.mark_seen();
+        moves.mark_unchanged();
         let again = match pass(&server).await {
             Ok(again) => again,
             Err(error) => {
@@ -276,6 +281,7 @@ async fn repeat(server: Arc<Server>, name: &'static str, pass: Pass) {
         tokio::select! {
             changed = ticks.changed() => if changed.is_err() { return },
             () = faults.changed() => {}
+            changed = moves.changed() => if changed.is_err() { return },
             () = timer => {}
         }
     }

@@ -26,6 +26,7 @@
 
 mod agent;
 mod backup;
+mod clock;
 mod collect;
 mod cron;
 mod download;
@@ -58,6 +59,7 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use clock::Clock;
 pub use faults::{Ending, Faults};
 pub use seed::{BackupSeed, SeedSchedule};
 
@@ -86,6 +88,8 @@ pub struct Options {
     /// How often expired backups are collected.
     pub gc_interval: Duration,
     pub faults: Faults,
+    /// The clock that schedules and backups go by.
+    pub clock: Clock,
     pub stop: CancellationToken,
 }
 
@@ -102,6 +106,7 @@ impl Options {
             patience: Duration::from_secs(10),
             gc_interval: Duration::from_hours(1),
             faults: Faults::default(),
+            clock: Clock::default(),
             stop,
         }
     }
@@ -128,6 +133,18 @@ impl Velero {
         &self.server.faults
     }
 
+    /// The clock that schedules and backups go by.
+    pub fn clock(&self) -> &Clock {
+        &self.server.clock
+    }
+
+    /// Lets that clock run to a moment, as if it had been waited for: every run
+    /// of every schedule is made when it is due, and what expires is collected.
+    /// Fails for a moment that is past, and if the server does not come to rest.
+    pub async fn advance(&self, to: jiff::Timestamp) -> anyhow::Result<()> {
+        clock::advance(&self.server, to).await
+    }
+
     /// Tells how many of the node agent's pods are ready; `None` takes it away.
     pub async fn report_node_agent(&self, ready: Option<i32>) -> anyhow::Result<()> {
         agent::report(&self.server, ready).await
@@ -146,6 +163,20 @@ impl Velero {
     pub async fn seed_backup(&self, seed: BackupSeed) -> anyhow::Result<String> {
         seed::seed_backup(&self.server, seed).await
     }
+}
+
+/// The runs of a schedule that the server would make after a moment; the error
+/// is what the Schedule's `validationErrors` would say.
+pub fn runs(
+    expression: &str,
+    after: jiff::Timestamp,
+    count: usize,
+) -> Result<Vec<jiff::Timestamp>, String> {
+    let cron = cron::Cron::parse(expression)?;
+    let next = |at: &jiff::Timestamp| cron.next(*at);
+    Ok(std::iter::successors(next(&after), next)
+        .take(count)
+        .collect())
 }
 
 /// Starts a Velero server on the API of `client`; it ends when `options.stop`

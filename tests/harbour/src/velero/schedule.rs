@@ -36,7 +36,7 @@ pub(super) async fn pass(server: &Arc<Server>) -> anyhow::Result<Option<Duration
     }
     // Due "now" is after the due second, as the real server compares.
     Ok(next.map(|next| {
-        Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default()
+        Duration::try_from(next.duration_since(server.clock.now())).unwrap_or_default()
             + Duration::from_millis(1)
     }))
 }
@@ -55,14 +55,14 @@ enum Plan {
 
 /// Deals with one schedule; returns its next run.
 async fn one(server: &Server, seen: &DynamicObject) -> anyhow::Result<Option<Timestamp>> {
-    if let Plan::Wait(next) = plan(seen, Timestamp::now()) {
+    if let Plan::Wait(next) = plan(seen, server.clock.now()) {
         return Ok(next);
     }
     let name = seen.name_any();
     let Some(live) = server.live(Kind::Schedule, &name).await? else {
         return Ok(None);
     };
-    let now = Timestamp::now();
+    let now = server.clock.now();
     let change = match plan(&live, now) {
         Plan::Wait(next) => return Ok(next),
         Plan::Submit { cron, owned } => {
@@ -135,6 +135,41 @@ fn plan(schedule: &DynamicObject, now: Timestamp) -> Plan {
     }
 }
 
+/// When the next run of any schedule is due.
+pub(super) async fn next_due(server: &Server) -> anyhow::Result<Option<Timestamp>> {
+    let now = server.clock.now();
+    let schedules = server
+        .api(Kind::Schedule)
+        .list(&ListParams::default())
+        .await?;
+    let due = |schedule: &DynamicObject| match plan(schedule, now) {
+        Plan::Wait(due) => due,
+        Plan::Refuse(_) | Plan::Enable { .. } | Plan::Submit { .. } => None,
+    };
+    Ok(schedules.iter().filter_map(due).min())
+}
+
+/// Is there something to do for a schedule? What is due behind a backup that is held up is not.
+pub(super) async fn has_work(server: &Server, stalled: bool) -> anyhow::Result<bool> {
+    let now = server.clock.now();
+    let schedules = server
+        .api(Kind::Schedule)
+        .list(&ListParams::default())
+        .await?;
+    for schedule in &schedules {
+        match plan(schedule, now) {
+            Plan::Wait(_) => {}
+            Plan::Refuse(_) | Plan::Enable { .. } => return Ok(true),
+            Plan::Submit { .. } => {
+                if !stalled || !under_way(server, &schedule.name_any()).await? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// True while a backup of the schedule has not ended.
 async fn under_way(server: &Server, schedule: &str) -> anyhow::Result<bool> {
     let label = label_value(schedule);
@@ -183,11 +218,11 @@ async fn submit(
 }
 
 /// True if the schedule has no run between `at` and now.
-pub(super) fn is_latest_run(schedule: &DynamicObject, at: Timestamp) -> bool {
+pub(super) fn is_latest_run(schedule: &DynamicObject, at: Timestamp, now: Timestamp) -> bool {
     let expression = text(&schedule.data, "/spec/schedule").unwrap_or_default();
     Cron::parse(expression).is_ok_and(|cron| {
         let next = cron.next(at);
-        next.is_none_or(|next| next > Timestamp::now())
+        next.is_none_or(|next| next > now)
     })
 }
 

@@ -158,7 +158,7 @@ async fn origin(server: &Server, seed: &BackupSeed) -> anyhow::Result<(Map<Strin
             let Some(schedule) = server.live(Kind::Schedule, name).await? else {
                 anyhow::bail!("there is no Schedule {name}");
             };
-            if schedule::is_latest_run(&schedule, seed.started) {
+            if schedule::is_latest_run(&schedule, seed.started, server.clock.now()) {
                 let change = json!({"status": {"lastBackup": stamp(seed.started)}});
                 server.patch(Kind::Schedule, name, change).await?;
             }

@@ -292,3 +292,95 @@ async fn a_deletion_that_cannot_be_says_why() {
         .collect();
     assert_eq!(left, Vec::<Value>::new());
 }
+
+/// The names of the backups there are, and their phases.
+async fn backups(world: &World) -> Vec<(String, String)> {
+    let mut backups: Vec<_> = world
+        .all(Kind::Backup)
+        .await
+        .iter()
+        .map(|backup| (backup.name_any(), phase(backup).to_owned()))
+        .collect();
+    backups.sort();
+    backups
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_runs_over_months_and_what_expires_is_collected() {
+    let world = World::with(|options| options.pace = std::time::Duration::from_millis(1)).await;
+    world.populate("seven ships").await;
+    // Behind the creation of the schedule nothing is due.
+    let clock = world.velero.clock();
+    clock.set(at("2031-01-01T12:00:00Z"));
+    let template = json!({"includedNamespaces": [NS], "ttl": "168h0m0s"});
+    let spec = json!({"schedule": "0 1 * * 1", "template": template, "skipImmediately": true});
+    world.ask(Kind::Schedule, "poseidon1-weekly", spec).await;
+    world
+        .velero
+        .advance(at("2031-01-27T00:00:00Z"))
+        .await
+        .expect("it runs on");
+    let names: Vec<String> = backups(&world)
+        .await
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["poseidon1-weekly-20310120010000"]);
+
+    world
+        .velero
+        .faults()
+        .end_every_backup(Some(Ending::Failed("disk full".to_owned())));
+    world
+        .velero
+        .advance(at("2031-02-03T00:00:00Z"))
+        .await
+        .expect("it runs on");
+    assert_eq!(
+        backups(&world).await,
+        [(
+            "poseidon1-weekly-20310127010000".to_owned(),
+            "Failed".to_owned()
+        )]
+    );
+
+    // A run is left out while the backup before it is being made.
+    world.velero.faults().end_every_backup(None);
+    world.velero.faults().stall_backups(true);
+    world
+        .velero
+        .advance(at("2031-02-19T00:00:00Z"))
+        .await
+        .expect("it runs on");
+    assert_eq!(
+        backups(&world).await.last(),
+        Some(&(
+            "poseidon1-weekly-20310203010000".to_owned(),
+            "InProgress".to_owned()
+        ))
+    );
+    world.velero.faults().stall_backups(false);
+    world
+        .velero
+        .advance(at("2031-02-19T01:00:00Z"))
+        .await
+        .expect("it runs on");
+    let now = backups(&world).await;
+    assert!(
+        now.iter().any(
+            |(name, phase)| name.starts_with("poseidon1-weekly-20310219") && phase == "Completed"
+        ),
+        "{now:?}"
+    );
+    assert!(
+        world
+            .velero
+            .advance(at("2031-02-01T00:00:00Z"))
+            .await
+            .is_err()
+    );
+}
