@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::chat::desk::{Desk, OrderLookup};
+use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
@@ -44,6 +44,7 @@ pub async fn serve<C: Chat>(
         namespace: config.namespace.clone(),
         velero_namespace: config.velero.namespace.clone(),
         people: Arc::new(config.policy.people.clone()),
+        rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
         previews: {
             let (config, clients) = (Arc::clone(&config), clients.clone());
@@ -63,7 +64,21 @@ pub async fn serve<C: Chat>(
         shelf: shelf.clone(),
         clock: config.clock.clone(),
         context: context.clone(),
+        offered: Offered::default(),
     });
+    let rights = chat.rights();
+    // Kept aside, since ending everything may take longer than is waited for.
+    let failed = tokio::sync::Mutex::new(None);
+    let connected = {
+        let failed = &failed;
+        let (chat, stop) = (Arc::clone(&chat), stop.clone());
+        async move {
+            if let Err(error) = chat.run(stop.clone()).await {
+                stop.cancel();
+                failed.lock().await.get_or_insert(error);
+            }
+        }
+    };
     let publishing = publish::run::<RestoreRequest, _>(
         clients.kube.clone(),
         config.namespace.clone(),
@@ -101,20 +116,28 @@ pub async fn serve<C: Chat>(
         config.policy.poll.unsigned_abs(),
         stop.clone(),
     ));
-    let working = controller::run(config, clients, &wake, stop.clone());
-    let everything =
-        async { tokio::join!(publishing, schedules, telling, answering, shelving, working).5 };
+    let working = controller::run(config, clients, &wake, rights, stop.clone());
+    let everything = async {
+        tokio::join!(
+            connected, publishing, schedules, telling, answering, shelving, working
+        )
+        .6
+    };
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
-    tokio::select! {
+    let ended = tokio::select! {
         worked = everything => worked,
         () = patience => {
             // Whatever was cut short is found again at the next start.
             tracing::info!("stopped without waiting for what is under way");
             Ok(())
         }
+    };
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => ended,
     }
 }
 

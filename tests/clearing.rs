@@ -71,7 +71,7 @@ pub async fn measure() -> anyhow::Result<()> {
 
         if number == 1000 {
             filled(&client, "measure-one", ONE_BY_ONE).await?;
-            let each = one_by_one(&client, "measure-one").await? / ONE_BY_ONE.try_into()?;
+            let each = one_by_one(&client, "measure-one").await? / u32::try_from(ONE_BY_ONE)?;
             println!(
                 "  one by one at 5 requests a second: {each:.2?} each, {:.0?} for {number}",
                 each * number.try_into()?

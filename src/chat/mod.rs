@@ -9,14 +9,16 @@
 //! resources, and a chat that is down delays messages and nothing else. Each
 //! chat service is an adapter behind the port [`Chat`].
 //!
-//! Architecture invariant: nothing here but `console/` knows which chat it is,
-//! and nothing here touches Argo CD or Git; of Velero, what the shelf knows is
-//! shown, and a backup is asked for by `effects`.
+//! Architecture invariant: nothing here but `console/` and `discord/` knows which
+//! chat it is, and nothing here touches Argo CD or Git; of Velero, what the shelf
+//! knows is shown, and a backup is asked for by `effects`.
 
 pub mod console;
 pub mod desk;
+pub mod discord;
 pub mod publish;
 pub mod render;
+pub mod rights;
 pub mod schedule;
 
 mod card;
@@ -29,6 +31,14 @@ mod words;
 pub(crate) mod samples;
 
 use std::future::Future;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use refloat_commands::Completion;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use rights::{Configured, Rights};
 
 pub(crate) use harmless::{cut, harmless};
 pub use render::{RenderContext, render};
@@ -53,6 +63,71 @@ pub struct Incoming {
     pub text: String,
     /// The name of the request in whose thread it was said.
     pub thread: Option<String>,
+}
+
+/// What a person is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub text: String,
+    /// Nothing was done of what they said.
+    pub refused: bool,
+    /// What there is more to it than a message takes. A chat that takes no files
+    /// says what it holds.
+    pub attachment: Option<Attachment>,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            refused: false,
+            attachment: None,
+        }
+    }
+}
+
+impl Answer {
+    /// The text, and what the file holds.
+    pub fn whole(&self) -> String {
+        match &self.attachment {
+            Some(file) => format!("{}\n{}", self.text, file.text),
+            None => self.text.clone(),
+        }
+    }
+}
+
+/// What a chat hears besides lines.
+#[derive(Debug)]
+pub enum Aside {
+    /// Somebody is typing and wants to know what can follow.
+    Completing(Completing),
+    /// Somebody took back the approval that they gave.
+    TakenBack(TakenBack),
+}
+
+#[derive(Debug)]
+pub struct Completing {
+    pub from: Person,
+    pub completion: Completion,
+    /// Where the offers go; nobody may be waiting any more.
+    pub offers: oneshot::Sender<Vec<Offer>>,
+}
+
+/// A value that can follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    pub value: String,
+    /// What it is; may be empty.
+    pub doc: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenBack {
+    pub from: Person,
+    /// The name of the request.
+    pub request: String,
+    /// Where the answer goes, as [`Incoming::id`].
+    pub id: String,
 }
 
 /// A file that goes with a message.
@@ -81,7 +156,11 @@ pub trait Chat: Send + Sync + 'static {
 
     /// Answers a person, so that only they need to see it. The text is lightly
     /// Markdown: `**bold**`, code spans, lists, and `\` before what would be markup.
-    fn reply(&self, to: &Incoming, text: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn reply(
+        &self,
+        to: &Incoming,
+        answer: &Answer,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// Answers a person with files, or says more after an answer, such as how what they asked for goes on.
     /// The first for a message is its answer, so that nobody need call [`Chat::reply`] before. The text is
@@ -93,18 +172,8 @@ pub trait Chat: Send + Sync + 'static {
         files: &[File],
     ) -> impl Future<Output = anyhow::Result<()>> + Send {
         let _ = files;
-        self.reply(to, text)
-    }
-
-    /// As [`Chat::reply`], with a file. A chat that takes no files says the text and
-    /// then what the file holds.
-    fn reply_with(
-        &self,
-        to: &Incoming,
-        text: &str,
-        file: &Attachment,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send {
-        async move { self.reply(to, &format!("{text}\n{}", file.text)).await }
+        let answer = Answer::from(text.to_owned());
+        async move { self.reply(to, &answer).await }
     }
 
     /// Makes the chat's thread of a request match: creates it if there is none,
@@ -122,5 +191,44 @@ pub trait Chat: Send + Sync + 'static {
     fn post(&self, post: &Post) -> impl Future<Output = anyhow::Result<()>> + Send {
         let channel = post.channel.clone();
         async move { anyhow::bail!("this chat has no channel {channel}") }
+    }
+
+    /// Waits until the thread of a request may be changed again. What is then
+    /// published is rendered after this, so that it is as new as can be.
+    fn ready(&self, request: &str) -> impl Future<Output = ()> + Send {
+        let _ = request;
+        std::future::ready(())
+    }
+
+    /// How long after its end a request may still have its last word to be said:
+    /// one that ended longer before the start is left alone.
+    fn last_words_within(&self) -> SignedDuration {
+        SignedDuration::from_secs(30)
+    }
+
+    /// Waits until the thread of a request has to be published again although
+    /// nothing is new, because somebody changed the thread.
+    fn stirred(&self, request: &str) -> impl Future<Output = ()> + Send {
+        let _ = request;
+        std::future::pending()
+    }
+
+    /// Waits for the next thing that is heard besides lines.
+    fn aside(&self) -> impl Future<Output = Aside> + Send {
+        std::future::pending()
+    }
+
+    /// What the chat knows of people's rights.
+    fn rights(&self) -> Arc<dyn Rights> {
+        Arc::new(Configured)
+    }
+
+    /// Keeps the connection to the service until `stop`. Errors end Refloat, so
+    /// that only what a person must put right is one.
+    fn run(&self, stop: CancellationToken) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async move {
+            stop.cancelled().await;
+            Ok(())
+        }
     }
 }

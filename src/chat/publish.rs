@@ -46,9 +46,9 @@ pub trait Threaded:
     fn conditions(&self) -> &[Condition];
 
     /// It ended so long ago that it has had its last word.
-    fn is_settled(&self, now: Timestamp) -> bool {
+    fn is_settled(&self, now: Timestamp, within: SignedDuration) -> bool {
         self.is_over()
-            && ended_at(self.conditions()).is_none_or(|at| now.duration_since(at) > SETTLED)
+            && ended_at(self.conditions()).is_none_or(|at| now.duration_since(at) > within)
     }
 }
 
@@ -113,9 +113,6 @@ pub async fn run<K: Threaded, C: Chat>(
     tasks.wait().await;
 }
 
-/// A thread whose request ended longer ago than this has had its last word.
-const SETTLED: SignedDuration = SignedDuration::from_secs(30);
-
 struct Threads<K, C> {
     chat: Arc<C>,
     context: Arc<RenderContext>,
@@ -170,12 +167,13 @@ impl<K: Threaded, C: Chat> Threads<K, C> {
             known.send_replace(request);
             return;
         }
-        if !self.began && request.is_settled(Timestamp::now()) {
+        let within = self.chat.last_words_within();
+        if !self.began && request.is_settled(Timestamp::now(), within) {
             return;
         }
         let (sender, receiver) = watch::channel(request);
         self.known.insert(uid, sender);
-        self.tasks.spawn(keep(
+        self.tasks.spawn(follow(
             receiver,
             Arc::clone(&self.chat),
             Arc::clone(&self.context),
@@ -199,19 +197,25 @@ impl<K: Threaded> MetaUid for DeserializeGuard<K> {
 }
 
 /// Keeps one thread as its request says, until the request is gone.
-async fn keep<K: Threaded, C: Chat>(
+pub async fn follow<K: Threaded, C: Chat>(
     mut requests: watch::Receiver<Arc<K>>,
     chat: Arc<C>,
     context: Arc<RenderContext>,
     stop: CancellationToken,
 ) {
+    let name = requests.borrow().name_any();
     let mut published: Option<Thread> = None;
     let mut pauses = DefaultBackoff::default();
     let mut failing_since: Option<Timestamp> = None;
     loop {
-        let request = Arc::clone(&requests.borrow_and_update());
-        let thread = request.thread(&context);
+        let mut thread = Arc::clone(&requests.borrow_and_update()).thread(&context);
         if published.as_ref() != Some(&thread) {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = chat.ready(&thread.request) => {}
+            }
+            // What changed while it was waited for is not left for the next time.
+            thread = Arc::clone(&requests.borrow_and_update()).thread(&context);
             match chat.publish(&thread).await {
                 Ok(()) => {
                     if let Some(since) = failing_since.take() {
@@ -249,6 +253,7 @@ async fn keep<K: Threaded, C: Chat>(
                     return;
                 }
             }
+            () = chat.stirred(&name) => published = None,
         }
     }
 }
@@ -274,7 +279,7 @@ mod tests {
             None
         }
 
-        async fn reply(&self, _: &Incoming, _: &str) -> anyhow::Result<()> {
+        async fn reply(&self, _: &Incoming, _: &crate::chat::Answer) -> anyhow::Result<()> {
             Ok(())
         }
 

@@ -33,6 +33,7 @@ pub fn render(request: &RestoreRequest, context: &RenderContext) -> Thread {
         .collect();
     Thread {
         request: view.name.to_owned(),
+        uid: view.uid.to_owned(),
         title: plain(
             &format!("{}: restore of {}", view.name, list(&namespaces)),
             100,

@@ -12,6 +12,8 @@ use crate::request;
 pub struct Thread {
     /// The name of the request.
     pub request: String,
+    /// Tells it from an earlier request of the same name.
+    pub uid: String,
     /// Plain text of at most 100 characters.
     pub title: String,
     pub card: Card,
@@ -32,6 +34,8 @@ pub struct Message {
     pub text: String,
     /// It waits for a reviewer: to be shown to them, with buttons where there are any.
     pub ask: bool,
+    /// What a reviewer is asked to approve: the first characters of its digest.
+    pub digest: Option<String>,
 }
 
 impl Message {

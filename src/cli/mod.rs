@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod check;
 pub mod crd;
 pub mod order;
 pub mod run;
@@ -34,6 +35,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         log: telemetry::Format,
     },
+    /// Check the configuration, and what it says of the chat, without changing anything.
+    Check {
+        /// The configuration; see deploy/refloat.example.yaml.
+        #[arg(long, default_value = "refloat.yaml")]
+        config: PathBuf,
+    },
     /// Print the custom resource definitions as YAML.
     Crd,
     /// Read and edit a tenant order, byte for byte, without a cluster.
@@ -55,6 +62,7 @@ pub fn main(cli: Cli) -> ExitCode {
             telemetry::start(log);
             run::run(&config)
         }
+        Command::Check { config } => check::run(&config, &mut io::stdout()),
         Command::Crd => crd::documents()
             .and_then(|text| io::stdout().write_all(text.as_bytes()).map_err(Into::into)),
         Command::Order { command } => {

@@ -9,7 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::chat::console::{Console, ConsoleOptions};
+use crate::chat::discord::Discord;
 use crate::config::{Chat, Config};
+use crate::effects::Clients;
 use crate::serve::serve;
 
 /// Runs with the configuration at `path` until SIGTERM, SIGINT, or the end of
@@ -33,9 +35,17 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
             tracing::info!("stopping");
             stopper.cancel();
         });
-        let Chat::Console { user } = &config.chat;
-        let chat = on_this_terminal(user, &config);
-        serve(Arc::clone(&config), Arc::new(chat), stop).await
+        match &config.chat {
+            Chat::Console { user } => {
+                let chat = on_this_terminal(user, &config);
+                serve(Arc::clone(&config), Arc::new(chat), stop).await
+            }
+            Chat::Discord(discord) => {
+                let kube = Clients::connect(&config).await?.kube;
+                let chat = Discord::new(discord, kube, &config.namespace)?;
+                serve(Arc::clone(&config), Arc::new(chat), stop).await
+            }
+        }
     });
     // Reading a terminal cannot be interrupted; whoever waits for it is left behind.
     runtime.shutdown_background();

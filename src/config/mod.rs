@@ -1,5 +1,6 @@
 //! The configuration: one YAML file, read and checked whole before anything starts.
 
+mod discord;
 mod github;
 mod notifications;
 mod reader;
@@ -18,6 +19,7 @@ use crate::request::approval::Rules;
 use crate::request::people::{Entry, People};
 use crate::schedule_times::VeleroVersion;
 
+pub use discord::{Discord, Id, RoleGrant};
 pub use github::{Github, MergeMethod};
 pub use reader::Fault;
 pub use secret::Secret;
@@ -74,6 +76,8 @@ pub struct Velero {
 pub enum Chat {
     /// The terminal that Refloat was started on; lines without `as NAME:` are this person's.
     Console { user: String },
+    /// A server of Discord.
+    Discord(Box<Discord>),
 }
 
 impl Config {
@@ -161,9 +165,13 @@ impl Config {
                     user: user.unwrap_or_default(),
                 }
             }
+            Some("discord") => Chat::Discord(Box::new(discord::discord(&mut section))),
             other => {
                 if let Some(other) = other {
-                    section.fault("kind", format!("{other} is not a chat: write console"));
+                    section.fault(
+                        "kind",
+                        format!("{other} is not a chat: write console or discord"),
+                    );
                 }
                 Chat::Console {
                     user: String::new(),

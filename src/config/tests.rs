@@ -72,7 +72,7 @@ pace: { deletesAtOnce: 0 }
     people[0].tenants: must be a list of texts, not "poseidon1"
     people[1].console: somebody else has the account ada
     people[1].reviewer: must be true or false, not "maybe"
-    chat.kind: pigeon is not a chat: write console
+    chat.kind: pigeon is not a chat: write console or discord
     timeZone: Atlantis/Poseidon is not a time zone, such as Europe/Oslo
     approval.expiresAfter: 0s must be longer than nothing, such as 30m
     approval.expiresAftre: there is no such setting; did you mean expiresAfter?
@@ -99,6 +99,31 @@ fn what_is_missing_is_named() {
     chat.kind: is missing
     ");
     assert_snapshot!(faults("a: [").lines().next().unwrap_or_default(), @"this is not YAML: error: line 1 column 4: unclosed bracket '['");
+}
+
+#[test]
+fn discord_needs_its_ids() {
+    let text = |chat: &str| {
+        format!("github: {{ repository: a/b, tokenEnv: PATH }}\nchat: {{ kind: discord, {chat} }}")
+    };
+    assert_snapshot!(faults(&text("guild: restores, channel: '12', api: 'https://x/api', commands: all, roles: [{role: '1'}], channels: [a], token: x")), @r"
+    chat.api: write an address that begins with https://, without /api
+    chat.token: a secret does not belong in this file: name a file with tokenFile, or a variable of the environment with tokenEnv
+    chat.tokenFile: is missing; name a file with it, or a variable with tokenEnv
+    chat.guild: restores is not an id: turn on the developer mode in Discord's settings, then choose Copy ID on the server, channel or role
+    chat.channels: a is not an id: turn on the developer mode in Discord's settings, then choose Copy ID on the server, channel or role
+    chat.reviewersRole: is missing
+    chat.roles[0].tenants: names no tenant: take the role out, or name one
+    chat.commands: all is neither guild nor global
+    ");
+    let good = "tokenEnv: PATH, guild: 12, channel: '13', reviewersRole: '14'";
+    let config = Config::parse(&text(good)).expect("it is valid");
+    let Chat::Discord(discord) = config.chat else {
+        panic!("{:?}", config.chat);
+    };
+    assert_eq!(discord.trouble_channel, discord.channel);
+    assert_eq!(discord.api, "https://discord.com");
+    assert!(!discord.globally && !discord.message_content);
 }
 
 #[test]

@@ -32,6 +32,7 @@ use kube::{Api, ResourceExt as _};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::Config;
 use crate::effects::cluster::Contents;
 use crate::effects::rights::Rights;
@@ -58,6 +59,8 @@ struct Context {
     schedules: Api<ScheduleRequest>,
     recorder: kube::runtime::events::Recorder,
     rights: Rights,
+    /// What the chat knows of people's rights.
+    people: Arc<dyn PeoplesRights>,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
     admission: Mutex<()>,
@@ -135,6 +138,7 @@ pub async fn run(
     config: Arc<Config>,
     clients: Clients,
     wake: &Waker,
+    people: Arc<dyn PeoplesRights>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = clients.kube.clone();
@@ -151,6 +155,7 @@ pub async fn run(
             config.clearing_role.clone(),
             &config.namespace,
         ),
+        people,
         config: Arc::clone(&config),
         clients,
     });

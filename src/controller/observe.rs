@@ -11,6 +11,7 @@ use crate::effects::{argocd, cluster, velero};
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::inventory::{LiveObject, Ownership, in_the_way, past};
 use crate::request::observed::{Clearing, Observed, Restoring, Resuming, Verifying};
+use crate::request::people::People;
 use crate::request::preflight::label_value;
 use crate::request::{Phase, RestoreRequest, RestoreStatus, Which, names};
 
@@ -19,6 +20,7 @@ pub(super) async fn observe(
     context: &Context,
     request: &RestoreRequest,
     phase: Phase,
+    people: &People,
 ) -> anyhow::Result<Observed> {
     let clients = &context.clients;
     let facts = status(request);
@@ -27,7 +29,14 @@ pub(super) async fn observe(
     let order = order(&context.config, request, &uid);
     Ok(match phase {
         Phase::Checking => Observed::Checking(Box::new(
-            survey(&context.config, &context.clients, request, &request.spec).await?,
+            survey(
+                &context.config,
+                &context.clients,
+                request,
+                &request.spec,
+                people,
+            )
+            .await?,
         )),
         Phase::AwaitingApproval => {
             Observed::AwaitingApproval(pull(context, &facts, Which::Pause).await?)
@@ -41,9 +50,9 @@ pub(super) async fn observe(
         Phase::Protecting => Observed::Protecting(
             velero::safety_backup(&clients.kube, &order, facts.safety_round()).await?,
         ),
-        Phase::Clearing => {
-            Observed::Clearing(Box::new(clearing(context, request, &facts, &order).await?))
-        }
+        Phase::Clearing => Observed::Clearing(Box::new(
+            clearing(context, request, &facts, &order, people).await?,
+        )),
         Phase::Restoring => Observed::Restoring(restoring(context, request, &facts, &order).await?),
         Phase::Verifying => Observed::Verifying(verifying(context, request, &facts, &order).await?),
         Phase::Resuming => {
@@ -154,6 +163,7 @@ async fn clearing(
     request: &RestoreRequest,
     facts: &RestoreStatus,
     order: &velero::Order<'_>,
+    people: &People,
 ) -> anyhow::Result<Clearing> {
     let client = &context.clients.kube;
     let restore_exists = velero::restore(client, order, round(request))
@@ -166,7 +176,7 @@ async fn clearing(
             Some(checked) => request.spec.pinned_to(&checked.backup.name),
             None => request.spec.clone(),
         };
-        let mut survey = survey(&context.config, &context.clients, request, &spec).await?;
+        let mut survey = survey(&context.config, &context.clients, request, &spec, people).await?;
         survey.team = context.clients.github.team().await?;
         return Ok(Clearing {
             applications: survey.applications.clone(),

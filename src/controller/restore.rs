@@ -1,5 +1,7 @@
 //! The restore as a machine of the loop.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt as _};
@@ -7,14 +9,24 @@ use kube::{Api, ResourceExt as _};
 use super::machine::Machine;
 use super::{Context, act, observe, phase_of, status, uid};
 use crate::request::conditions::publish;
+use crate::request::people::People;
+use crate::request::resource::{Verdict, Via};
 use crate::request::{
-    Effect, Fact, LastError, Observed, Phase, RestoreRequest, Step, Subject, apply, decide, phase,
+    Effect, Fact, LastError, Observed, Phase, Policy, RestoreRequest, Step, Subject, apply, decide,
+    phase,
 };
+
+/// What a pass saw of the world, and of people's rights.
+pub(super) struct Seen {
+    observed: Observed,
+    /// Nothing where the configuration's rights are what counts.
+    people: Option<People>,
+}
 
 impl Machine for RestoreRequest {
     type Fact = Fact;
     type Effect = Effect;
-    type Observed = Observed;
+    type Observed = Seen;
 
     const ACTION: &'static str = "Restore";
 
@@ -47,15 +59,21 @@ impl Machine for RestoreRequest {
         context.rights.take(&held).await
     }
 
-    async fn observe(&self, context: &Context) -> anyhow::Result<Observed> {
-        observe::observe(context, self, phase_of(self)).await
+    async fn observe(&self, context: &Context) -> anyhow::Result<Seen> {
+        let people = rights(context, self).await?;
+        let known = people.as_ref().unwrap_or(&context.config.policy.people);
+        let observed = observe::observe(context, self, phase_of(self), known).await?;
+        Ok(Seen { observed, people })
     }
 
-    fn nothing_seen() -> Observed {
-        Observed::Nothing
+    fn nothing_seen() -> Seen {
+        Seen {
+            observed: Observed::Nothing,
+            people: None,
+        }
     }
 
-    fn decide(&self, observed: &Observed, context: &Context, now: Timestamp) -> Step {
+    fn decide(&self, seen: &Seen, context: &Context, now: Timestamp) -> Step {
         let subject = Subject {
             uid: &uid(self),
             created: self
@@ -64,7 +82,17 @@ impl Machine for RestoreRequest {
             spec: &self.spec,
             status: &status(self),
         };
-        decide(subject, observed, &context.config.policy, now)
+        let policy = &context.config.policy;
+        match &seen.people {
+            Some(people) => {
+                let policy = Policy {
+                    people: people.clone(),
+                    ..policy.clone()
+                };
+                decide(subject, &seen.observed, &policy, now)
+            }
+            None => decide(subject, &seen.observed, policy, now),
+        }
     }
 
     fn name_of(effect: &Effect) -> &'static str {
@@ -119,5 +147,77 @@ impl Machine for RestoreRequest {
             })
             .unwrap_or_else(|| format!("The restore is {}.", phase.in_words()));
         (type_, note)
+    }
+}
+
+/// How long what was seen of people's rights holds while nothing hangs on it.
+const RIGHTS_HOLD: Duration = Duration::from_secs(30);
+
+/// The people with the rights that they have now: the requester's where it is
+/// checked, and the reviewers' where an approval counts; just before the first
+/// delete they are asked for anew (S3).
+async fn rights(context: &Context, request: &RestoreRequest) -> anyhow::Result<Option<People>> {
+    let people = &context.config.policy.people;
+    let phase = phase_of(request);
+    let within = match phase {
+        Phase::Checking | Phase::AwaitingApproval | Phase::Resuming => RIGHTS_HOLD,
+        Phase::Clearing if !status(request).clearing_began() => Duration::ZERO,
+        _ => return Ok(None),
+    };
+    let about = request
+        .spec
+        .votes
+        .iter()
+        .map(|vote| &vote.by)
+        .chain([&request.spec.requester])
+        .collect();
+    match context.people.known(people, about, within).await {
+        Ok(mut known) => {
+            if phase == Phase::Clearing {
+                strip_taken_back(request, &mut known);
+            }
+            Ok(Some(known))
+        }
+        // Self-heal has to come back whether the chat is there or not; only what
+        // these people said in it does not count until it can be asked.
+        Err(error) if phase == Phase::Resuming => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "people's rights cannot be asked for"
+            );
+            let mut without = people.clone();
+            for entry in &mut without.0 {
+                let said = request.spec.votes.iter().any(|vote| {
+                    let account = (vote.by.chat.clone(), vote.by.id.clone());
+                    entry.accounts.contains(&account)
+                });
+                entry.reviewer &= !said;
+            }
+            Ok(Some(without))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whoever has taken back the vote that the approval rests on approves no more.
+fn strip_taken_back(request: &RestoreRequest, people: &mut People) {
+    let Some(approved) = status(request).approved else {
+        return;
+    };
+    if approved.via != Via::Chat {
+        return;
+    }
+    let stands = request.spec.votes.iter().any(|vote| {
+        vote.verdict == Verdict::Approve
+            && vote.digest == approved.digest
+            && people
+                .by_account(&vote.by)
+                .is_some_and(|entry| entry.name == approved.by)
+    });
+    if stands {
+        return;
+    }
+    for entry in &mut people.0 {
+        entry.reviewer &= entry.name != approved.by;
     }
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::effects::github::Found;
 use crate::effects::{Clients, argocd, cluster, velero};
 use crate::request::inventory::table;
+use crate::request::people::People;
 use crate::request::preflight::{self, Other, Preview, Survey, Terms, wanted};
 use crate::request::{RestoreRequest, RestoreRequestSpec, short_uid};
 
@@ -26,7 +27,7 @@ pub async fn preview(
     request.metadata.uid = Some(format!("preview-{}", short_uid(&asked)));
     request.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
-    let survey = survey(config, clients, &request, &spec).await?;
+    let survey = survey(config, clients, &request, &spec, &config.policy.people).await?;
     let uid = uid(&request);
     let checked = preflight::check(&spec, &survey, &terms(config, &request, &uid), now);
     let table = survey
@@ -91,8 +92,9 @@ pub(super) async fn survey(
     clients: &Clients,
     request: &RestoreRequest,
     spec: &RestoreRequestSpec,
+    people: &People,
 ) -> anyhow::Result<Survey> {
-    let permitted = config.policy.people.tenants_of(&spec.requester);
+    let permitted = people.tenants_of(&spec.requester);
     if !permitted.contains(&spec.tenant) {
         // Nothing is looked up for somebody who may not know of it; the names
         // of the tenants are needed to say which of the permitted ones exist.

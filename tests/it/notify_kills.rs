@@ -37,7 +37,7 @@ impl Chat for Adapter {
         std::future::pending().await
     }
 
-    async fn reply(&self, _: &Incoming, _: &str) -> anyhow::Result<()> {
+    async fn reply(&self, _: &Incoming, _: &refloat::chat::Answer) -> anyhow::Result<()> {
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
-use super::{Chat, File, Incoming, Thread, put};
+use super::{Answer, Chat, File, Incoming, Thread, put};
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -168,7 +168,8 @@ where
         }
     }
 
-    async fn reply(&self, to: &Incoming, text: &str) -> anyhow::Result<()> {
+    async fn reply(&self, to: &Incoming, answer: &Answer) -> anyhow::Result<()> {
+        let text = &answer.whole();
         let mut output = self.output.lock().await;
         let drawn = match &mut output.view {
             View::Pipe(_) => screen::block(&format!("@{}", to.from.name), text),
@@ -202,7 +203,7 @@ where
                 format_args!("\n{} is in {}", file.name, path.display()),
             );
         }
-        self.reply(to, &text).await
+        self.reply(to, &Answer::from(text)).await
     }
 
     async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
@@ -381,7 +382,14 @@ mod tests {
             thread: None,
         };
         console
-            .reply(&to, "Your request is `x`.\n- one\n- **two**")
+            .reply(
+                &to,
+                &Answer {
+                    text: "Your request is `x`.\n- one\n- **two**".to_owned(),
+                    refused: false,
+                    attachment: None,
+                },
+            )
             .await
             .unwrap();
         console

@@ -7,11 +7,12 @@ use super::backups::newest;
 use super::find::{is_active, may_see};
 use super::{Desk, Failure, request_name};
 use crate::backups::Backup;
-use crate::chat::Incoming;
 use crate::chat::harmless::{code, harmless};
 use crate::chat::words::{self, put};
+use crate::chat::{Completing, Incoming, Offer};
 use crate::request::phase;
 use crate::request::preflight::{OrderView, label_value};
+use crate::request::resource::Person;
 
 /// How many values are offered at most.
 const OFFERED: usize = 25;
@@ -36,17 +37,44 @@ impl Desk {
             // A question mark within free text, such as a reason, is part of it.
             return Ok(None);
         }
-        let values = self.values(incoming, &completion).await?;
+        let values = self.values(&incoming.from, &completion).await?;
         Ok(Some(answer(line, &completion, &values)))
     }
 
-    async fn values(
-        &self,
-        incoming: &Incoming,
-        completion: &Completion,
-    ) -> Result<Vec<Value>, Failure> {
+    /// Offers what can follow, by what is known already; the orders that are not
+    /// are read meanwhile, for the next letter.
+    pub(super) async fn offer(&self, completing: Completing) {
+        let Completing {
+            from,
+            completion,
+            offers,
+        } = completing;
+        let desk = Self {
+            people: std::sync::Arc::new(self.rights.lately(&self.people, &from)),
+            ..self.clone()
+        };
+        let words = completion.offers.iter().map(|offer| Offer {
+            value: offer.insert.clone(),
+            doc: offer.doc.clone(),
+        });
+        let mut all: Vec<Offer> = words.collect();
+        match desk.values(&from, &completion).await {
+            Ok(values) => all.extend(values.into_iter().map(|value| Offer {
+                value: value.value,
+                doc: value.doc,
+            })),
+            Err(Failure::Refused(_)) => {}
+            Err(Failure::Broken(error)) => {
+                tracing::warn!(error = format!("{error:#}"), "nothing could be offered");
+            }
+        }
+        // Whoever asked may have given up.
+        let _ = offers.send(all);
+    }
+
+    async fn values(&self, from: &Person, completion: &Completion) -> Result<Vec<Value>, Failure> {
         let wanted = completion.wanted;
-        let permitted = self.people.tenants_of(&incoming.from);
+        let permitted = self.people.tenants_of(from);
         let given = given(completion, "tenant");
         let tenants: Vec<String> = match given {
             // What the person may not use is not offered, and not looked at.
@@ -67,13 +95,13 @@ impl Desk {
                 })
                 .collect(),
             Completes::Namespaces => namespaces(
-                &self.read_orders(tenants).await,
+                &self.known_orders(tenants).await,
                 given.is_some(),
                 completion,
             ),
-            Completes::Schedules => schedules(&self.read_orders(tenants).await),
+            Completes::Schedules => schedules(&self.known_orders(tenants).await),
             Completes::Backups => {
-                let orders = self.read_orders(tenants).await;
+                let orders = self.known_orders(tenants).await;
                 self.known_backups(&orders, completion)
             }
             Completes::Requests => self
@@ -81,7 +109,7 @@ impl Desk {
                 .await?
                 .iter()
                 .filter(|request| {
-                    is_active(request) && may_see(&incoming.from, request, &self.people).is_ok()
+                    is_active(request) && may_see(from, request, &self.people).is_ok()
                 })
                 .map(|request| Value {
                     value: request_name(request).to_owned(),
@@ -100,7 +128,7 @@ impl Desk {
                 .collect(),
         };
         if wanted == Completes::Requests {
-            let schedules = self.offered_schedule_requests(&incoming.from).await?;
+            let schedules = self.offered_schedule_requests(from).await?;
             values.extend(
                 schedules
                     .into_iter()
@@ -109,6 +137,45 @@ impl Desk {
         }
         values.retain(|value| value.value.starts_with(completion.prefix.as_str()));
         Ok(values)
+    }
+
+    /// Reads what completion will offer from.
+    pub(super) async fn read_ahead(&self) {
+        let mut tenants: Vec<String> = self
+            .people
+            .0
+            .iter()
+            .flat_map(|entry| entry.tenants.clone())
+            .collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        self.known_orders(tenants).await;
+    }
+
+    /// The orders as they were read lately; one that cannot be read is left out.
+    async fn known_orders(&self, tenants: Vec<String>) -> Vec<(String, OrderView)> {
+        let reads = tenants.into_iter().map(|tenant| async move {
+            let lookup = std::sync::Arc::clone(&self.lookup);
+            let named = tenant.clone();
+            let read = self
+                .offered
+                .orders
+                .get(tenant.clone(), move || lookup(named))
+                .await;
+            match read {
+                Ok(order) => order.map(|order| (tenant, order)),
+                Err(error) => {
+                    tracing::warn!(
+                        tenant,
+                        error = format!("{error:#}"),
+                        "the order cannot be read"
+                    );
+                    None
+                }
+            }
+        });
+        let read = futures::future::join_all(reads).await;
+        read.into_iter().flatten().collect()
     }
 
     /// Backups of the tenants' namespaces, newest first.

@@ -6,12 +6,14 @@
 
 mod about;
 mod backups;
+mod cache;
 mod choose;
 mod complete;
 mod find;
 mod preview;
 mod request;
 mod schedule;
+mod take_back;
 mod undo;
 mod vote;
 mod waive;
@@ -40,7 +42,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
-use super::{Attachment, Chat, Incoming, RenderContext};
+use super::rights::Rights;
+use super::{Answer as Reply, Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
 use crate::clock::Clock;
 use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
@@ -56,6 +59,7 @@ pub type OrderLookup =
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// Who answers what people say.
+#[derive(Clone)]
 pub struct Desk {
     pub client: kube::Client,
     /// Where the requests live.
@@ -63,6 +67,7 @@ pub struct Desk {
     /// Where Velero's objects live.
     pub velero_namespace: String,
     pub people: Arc<People>,
+    pub rights: Arc<dyn Rights>,
     pub lookup: OrderLookup,
     pub previews: PreviewLookup,
     pub logs: LogLookup,
@@ -72,6 +77,14 @@ pub struct Desk {
     pub shelf: Shelf,
     pub clock: Clock,
     pub context: RenderContext,
+    /// What completion offers from.
+    pub offered: Offered,
+}
+
+/// What was read for completion.
+#[derive(Clone, Debug, Default)]
+pub struct Offered {
+    orders: Arc<cache::Cache<String, Option<OrderView>>>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -80,22 +93,6 @@ impl std::fmt::Debug for Desk {
             .field("namespace", &self.namespace)
             .field("velero_namespace", &self.velero_namespace)
             .finish_non_exhaustive()
-    }
-}
-
-/// An answer, with a file where there is more to it than a message takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    pub text: String,
-    pub attachment: Option<Attachment>,
-}
-
-impl From<String> for Reply {
-    fn from(text: String) -> Self {
-        Self {
-            text,
-            attachment: None,
-        }
     }
 }
 
@@ -113,6 +110,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// What the desk hears.
+enum Heard {
+    Line(Incoming),
+    TakenBack(TakenBack),
+}
+
+fn refusal(words: impl Into<String>) -> Answer {
+    Answer {
+        refused: true,
+        ..Answer::from(words.into())
+    }
+}
+
 fn refused<T>(words: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Refused(words.into()))
 }
@@ -124,16 +134,32 @@ impl Desk {
     /// order in which they spoke.
     pub async fn run<C: Chat>(self: Arc<Self>, chat: Arc<C>, stop: CancellationToken) {
         let mut last: HashMap<(String, String), JoinHandle<()>> = HashMap::new();
+        let ahead = Arc::clone(&self);
+        // Whoever types first need not wait.
+        let ahead = tokio::spawn(async move { ahead.read_ahead().await });
         loop {
-            let incoming = tokio::select! {
+            let heard = tokio::select! {
                 () = stop.cancelled() => break,
                 incoming = chat.receive() => match incoming {
-                    Some(incoming) => incoming,
+                    Some(incoming) => Heard::Line(incoming),
                     None => break,
+                },
+                aside = chat.aside() => match aside {
+                    // Whoever is typing does not wait for what they said before.
+                    Aside::Completing(completing) => {
+                        let desk = Arc::clone(&self);
+                        tokio::spawn(async move { desk.offer(completing).await });
+                        continue;
+                    }
+                    Aside::TakenBack(taken) => Heard::TakenBack(taken),
                 },
             };
             last.retain(|_, task| !task.is_finished());
-            let person = (incoming.from.chat.clone(), incoming.from.id.clone());
+            let from = match &heard {
+                Heard::Line(incoming) => &incoming.from,
+                Heard::TakenBack(taken) => &taken.from,
+            };
+            let person = (from.chat.clone(), from.id.clone());
             let before = last.remove(&person);
             let desk = Arc::clone(&self);
             let chat = Arc::clone(&chat);
@@ -142,10 +168,14 @@ impl Desk {
                     // Its failure, if any, is its own.
                     let _ = before.await;
                 }
-                desk.handle(&incoming, &chat).await;
+                match heard {
+                    Heard::Line(incoming) => desk.handle(&incoming, &chat).await,
+                    Heard::TakenBack(taken) => desk.handle_taken_back(taken, &*chat).await,
+                }
             });
             last.insert(person, task);
         }
+        ahead.abort();
         for task in last.into_values() {
             let _ = task.await;
         }
@@ -157,22 +187,32 @@ impl Desk {
                 from: tidy(&incoming.from),
                 ..incoming.clone()
             };
-            return self.tell_of_backups(&incoming, command, chat).await;
+            match self.rights.now(&self.people, &incoming.from).await {
+                Ok(people) => {
+                    let desk = Arc::new(Self {
+                        people: Arc::new(people),
+                        ..Self::clone(self)
+                    });
+                    desk.tell_of_backups(&incoming, command, chat).await;
+                }
+                Err(words) => self.tell(&incoming, &refusal(words), &**chat).await,
+            }
+            return;
         }
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.respond(incoming))
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.answer(incoming))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(person = incoming.from.id, "an answer took too long");
-                "That took too long, and I do not know whether it was done. See `restore status`, \
-                 then say it again."
-                    .to_owned()
-                    .into()
+                refusal(
+                    "That took too long, and I do not know whether it was done. See `restore \
+                     status`, then say it again.",
+                )
             });
-        let said = match &answer.attachment {
-            None => chat.reply(incoming, &answer.text).await,
-            Some(file) => chat.reply_with(incoming, &answer.text, file).await,
-        };
-        if let Err(error) = said {
+        self.tell(incoming, &answer, &**chat).await;
+    }
+
+    async fn tell<C: Chat>(&self, incoming: &Incoming, answer: &Answer, chat: &C) {
+        if let Err(error) = chat.reply(incoming, answer).await {
             tracing::warn!(
                 person = incoming.from.id,
                 error = format!("{error:#}"),
@@ -182,17 +222,22 @@ impl Desk {
     }
 
     /// Does what somebody says, and answers in words.
-    pub async fn answer(&self, incoming: &Incoming) -> String {
-        self.respond(incoming).await.text
-    }
-
-    /// As [`Desk::answer`], with a file where there is one.
-    pub async fn respond(&self, incoming: &Incoming) -> Reply {
+    ///
+    /// Who may do what is asked of the chat at this moment.
+    pub async fn answer(&self, incoming: &Incoming) -> Answer {
         let incoming = &Incoming {
             from: tidy(&incoming.from),
             ..incoming.clone()
         };
-        in_words(incoming, self.attend(incoming).await)
+        let people = match self.rights.now(&self.people, &incoming.from).await {
+            Ok(people) => Arc::new(people),
+            Err(words) => return refusal(words),
+        };
+        let desk = Self {
+            people,
+            ..self.clone()
+        };
+        in_words(incoming, desk.attend(incoming).await)
     }
 
     async fn attend(&self, incoming: &Incoming) -> Result<Reply, Failure> {
@@ -277,17 +322,17 @@ impl Desk {
 fn in_words(incoming: &Incoming, done: Result<Reply, Failure>) -> Reply {
     match done {
         Ok(reply) => reply,
-        Err(Failure::Refused(words)) => words.into(),
+        Err(Failure::Refused(words)) => refusal(words),
         Err(Failure::Broken(error)) => {
             tracing::error!(
                 person = incoming.from.id,
                 error = format!("{error:#}"),
                 "what somebody said could not be attended to"
             );
-            "I could not do that, because the cluster or the orders did not answer as they \
-             should. Say it again in a while; the log says more."
-                .to_owned()
-                .into()
+            refusal(
+                "I could not do that, because the cluster or the orders did not answer as they \
+                 should. Say it again in a while; the log says more.",
+            )
         }
     }
 }

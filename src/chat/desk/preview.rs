@@ -64,6 +64,7 @@ impl Desk {
         match (self.logs)(request.clone()).await {
             Ok(text) => Ok(Reply {
                 text: format!("Velero's log of {name}:"),
+                refused: false,
                 attachment: Some(Attachment {
                     name: format!("{}.log", request_name(&request)),
                     text,
@@ -125,6 +126,7 @@ fn shown(spec: &RestoreRequestSpec, preview: &Preview) -> Reply {
     }
     Reply {
         text,
+        refused: false,
         attachment: Some(Attachment {
             name: format!("{}-preview.txt", spec.tenant),
             text: preview

@@ -24,7 +24,7 @@ pub(super) const MESSAGE_ANNOTATION: &str = "refloat.dev/message";
 pub(super) const ATTEMPTS: usize = 8;
 
 /// What a decision makes of a request.
-enum Change {
+pub(super) enum Change {
     /// Write it, then say this.
     Write(String),
     /// Leave it as it is, and say this.
@@ -467,7 +467,7 @@ impl Desk {
 
     /// Decides upon a request and writes what was decided, if nobody has written
     /// it since it was read; else reads it again and decides anew.
-    async fn amend(
+    pub(super) async fn amend(
         &self,
         mut request: RestoreRequest,
         decide: impl Fn(&mut RestoreRequest) -> Result<Change, String>,

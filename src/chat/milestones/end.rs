@@ -77,6 +77,7 @@ fn resume_pull(view: &View<'_>, resume: &PullRequest, said: &mut Said) {
                 opened.number
             ),
             waits && view.phase == Phase::Resuming,
+            Some(digest.clone()),
         );
     }
     if let Some(approved) = &resume.approved

@@ -46,15 +46,16 @@ struct Said(Vec<Message>);
 
 impl Said {
     fn say(&mut self, key: impl Into<String>, at: Timestamp, text: impl AsRef<str>) {
-        self.push(key.into(), at, text.as_ref(), false);
+        self.push(key.into(), at, text.as_ref(), false, None);
     }
 
-    fn push(&mut self, key: String, at: Timestamp, text: &str, ask: bool) {
+    fn push(&mut self, key: String, at: Timestamp, text: &str, ask: bool, digest: Option<String>) {
         self.0.push(Message {
             key,
             at,
             text: cut(text, Message::MOST),
             ask,
+            digest,
         });
     }
 }
@@ -181,7 +182,7 @@ fn ask(view: &View<'_>, pause: &PullRequest, said: &mut Said) {
     }
     // What was asked for is what was approved; the digest of the resume, once
     // there is one, is another.
-    let digest = match &status.approved {
+    let digest: String = match &status.approved {
         Some(approved) => approved.digest.chars().take(8).collect(),
         None => view.short_digest(),
     };
@@ -209,6 +210,7 @@ fn ask(view: &View<'_>, pause: &PullRequest, said: &mut Said) {
              for the restore cannot approve it.{review}"
         ),
         waits,
+        Some(digest.clone()),
     );
 }
 

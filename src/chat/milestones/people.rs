@@ -82,7 +82,8 @@ pub(super) fn by_people(view: &View<'_>, said: &mut Said) {
             }
         };
         let asks = reminder.about == ReminderOf::Approval && view.phase == Phase::AwaitingApproval;
-        said.push(key, reminder.at, &text, asks);
+        let digest = asks.then(|| view.short_digest());
+        said.push(key, reminder.at, &text, asks, digest);
     }
 }
 

@@ -22,6 +22,7 @@ fn messages(request: &RestoreRequest) -> String {
         at,
         text: words,
         ask,
+        digest: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };

@@ -29,15 +29,16 @@ struct Said(Vec<Message>);
 
 impl Said {
     fn say(&mut self, key: impl Into<String>, at: Timestamp, text: impl AsRef<str>) {
-        self.push(key.into(), at, text.as_ref(), false);
+        self.push(key.into(), at, text.as_ref(), false, None);
     }
 
-    fn push(&mut self, key: String, at: Timestamp, text: &str, ask: bool) {
+    fn push(&mut self, key: String, at: Timestamp, text: &str, ask: bool, digest: Option<String>) {
         self.0.push(Message {
             key,
             at,
             text: cut(text, Message::MOST),
             ask,
+            digest,
         });
     }
 }
@@ -146,7 +147,7 @@ fn ask(view: &View<'_>, pull: &PullRequest, opened: &Opened, said: &mut Said) {
     if !waits && status.approved.is_none() {
         return;
     }
-    let digest = match &status.approved {
+    let digest: String = match &status.approved {
         Some(approved) => approved.digest.chars().take(8).collect(),
         None => view.short_digest(),
     };
@@ -172,6 +173,7 @@ fn ask(view: &View<'_>, pull: &PullRequest, opened: &Opened, said: &mut Said) {
             opened.number
         ),
         waits,
+        Some(digest.clone()),
     );
 }
 
@@ -288,6 +290,7 @@ fn by_people(view: &View<'_>, said: &mut Said) {
                 between(view.created, reminder.at)
             ),
             view.phase == Phase::AwaitingApproval,
+            (view.phase == Phase::AwaitingApproval).then(|| view.short_digest()),
         );
     }
 }

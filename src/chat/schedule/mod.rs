@@ -24,6 +24,7 @@ pub fn render(request: &ScheduleRequest, context: &RenderContext) -> Thread {
     let view = View::of(request, context, &empty);
     Thread {
         request: view.name.to_owned(),
+        uid: view.uid.to_owned(),
         title: plain(
             &format!(
                 "{}: {} the backup schedule {} of {}",

@@ -132,6 +132,7 @@ fn messages(request: &ScheduleRequest) -> String {
         at,
         text: words,
         ask,
+        digest: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };

@@ -31,13 +31,14 @@ pub enum Service {
     Kubernetes,
     /// Velero's object storage, where signed download addresses point.
     Storage,
+    Discord,
 }
 
 /// A request as it arrived, before anything was done about it.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub service: Service,
-    /// What stood behind `Bearer ` or `token ` in the `Authorization` header.
+    /// What stood behind `Bearer `, `Bot ` or `token ` in the `Authorization` header.
     pub token: Option<String>,
     pub method: Method,
     /// The path and, behind `?`, the query, as sent.

@@ -6,6 +6,7 @@
 //! against any API server.
 
 pub mod argocd;
+pub mod discord;
 pub mod gate;
 pub mod github;
 mod harbour;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use harbour::gate::Gate;
 use harbour::world::{self, ORDERS, Shape};
 use harbour::{
-    REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, REFLOAT_LOGIN, argocd, client_of,
+    REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, REFLOAT_LOGIN, argocd, client_of, discord,
     ensure_namespace, github, kubernetes, published_specs, velero, workloads,
 };
 use serde_json::json;
@@ -51,6 +51,9 @@ struct Up {
     /// The controllers for workloads and volumes, for an API server that has none.
     #[arg(long)]
     workloads: bool,
+    /// Discord: a gateway and the REST API, with one server.
+    #[arg(long)]
+    discord: bool,
     /// Two tenants with workloads and data; needs --argocd.
     #[arg(long, requires = "argocd")]
     seed: bool,
@@ -104,7 +107,7 @@ async fn start(
     folder: &Path,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<kubernetes::Server>> {
-    let all = !(up.github || up.kubernetes || up.velero || up.argocd || up.workloads);
+    let all = !(up.github || up.kubernetes || up.velero || up.argocd || up.workloads || up.discord);
     let addr = SocketAddr::new(up.address, 0);
     let gate = Gate::open();
     let mut told = serde_json::Map::new();
@@ -169,6 +172,27 @@ async fn start(
                 "repository": format!("{}/{}", ORDERS.0, ORDERS.1),
                 "token": REFLOAT_GITHUB_TOKEN,
                 "git": git_root,
+            }),
+        );
+    }
+
+    if up.discord || all {
+        let started = discord::Server::start(discord::Options {
+            addr,
+            gate: gate.clone(),
+            stop: stop.clone(),
+            specs: specs.clone(),
+            ..discord::Options::default()
+        })
+        .await?;
+        told.insert(
+            "discord".to_owned(),
+            json!({
+                "api": started.api_url(),
+                "token": discord::REFLOAT_DISCORD_TOKEN,
+                "guild": discord::ids::GUILD.to_string(),
+                "channel": discord::ids::CHANNEL.to_string(),
+                "reviewersRole": discord::ids::REVIEWERS.to_string(),
             }),
         );
     }

@@ -37,7 +37,12 @@ impl fmt::Debug for SpecChecker {
 impl SpecChecker {
     /// Reads `github-rest.openapi.json` from a folder; `None` if it is not there.
     pub fn load(specs_dir: &Path) -> anyhow::Result<Option<Self>> {
-        let file = specs_dir.join(FILE);
+        Self::load_file(specs_dir, FILE)
+    }
+
+    /// Reads another OpenAPI description of a folder; `None` if it is not there.
+    pub fn load_file(specs_dir: &Path, name: &str) -> anyhow::Result<Option<Self>> {
+        let file = specs_dir.join(name);
         let text = match std::fs::read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
