@@ -50,7 +50,9 @@ pub(super) fn discord(section: &mut Section) -> Discord {
             "write an address that begins with https://, without /api".to_owned(),
         );
     }
-    let token = section.secret("token", "tokenFile", "tokenEnv");
+    let token = section
+        .secret_source("token", "tokenFile", "tokenEnv")
+        .get();
     let guild = id(section, "guild");
     let channel = id(section, "channel");
     let channels = ids(section, "channels");
