@@ -39,6 +39,20 @@ fn somebody(user: Id, name: &str) -> Person {
     }
 }
 
+impl Known {
+    /// Whether this reaction is remembered as a vote.
+    pub(super) async fn has_voted(&self, reacted: &Reacted) -> bool {
+        let state = self.state.lock().await;
+        state
+            .kept
+            .questions
+            .get(&reacted.message.to_string())
+            .is_some_and(|question| {
+                question.voted.get(&reacted.user.to_string()) == Some(&reacted.yes)
+            })
+    }
+}
+
 impl Inner {
     pub(super) async fn reaction_added(
         self: &Arc<Self>,
@@ -83,7 +97,7 @@ impl Inner {
             Some(member) => person(&member.user, member.nick.as_deref()),
             None => somebody(user, &user.to_string()),
         };
-        self.reacted(reacted, from, &question.digest);
+        self.reacted(&known, reacted, from, &question.digest).await;
         Ok(())
     }
 
@@ -111,17 +125,7 @@ impl Inner {
 
     /// Takes an approval back if its reaction is really gone.
     async fn check_taken_back(&self, known: &Known, reacted: &Reacted) -> Result<(), RestError> {
-        let voted = {
-            let state = known.state.lock().await;
-            state
-                .kept
-                .questions
-                .get(&reacted.message.to_string())
-                .is_some_and(|question| {
-                    question.voted.get(&reacted.user.to_string()) == Some(&true)
-                })
-        };
-        if !voted {
+        if !known.has_voted(reacted).await {
             return Ok(());
         }
         let there = self.reactions(reacted).await?;
@@ -176,7 +180,8 @@ impl Inner {
                             .or(user_json["username"].as_str())
                             .unwrap_or_default();
                         let from = somebody(*user, name);
-                        self.reacted(reacted(*user), from, &question.digest);
+                        self.reacted(known, reacted(*user), from, &question.digest)
+                            .await;
                     }
                 }
                 for (user, said) in &question.voted {

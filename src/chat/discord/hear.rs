@@ -92,6 +92,11 @@ pub(super) struct Reacted {
 }
 
 impl Reacted {
+    /// The same for the same mark of the same person.
+    fn id(&self) -> String {
+        format!("reaction-{}-{}-{}", self.message, self.user, self.yes)
+    }
+
     pub(super) fn emoji(&self) -> &'static str {
         if self.yes { show::APPROVE } else { show::DENY }
     }
@@ -562,7 +567,25 @@ impl Inner {
     }
 
     /// A reaction to a question counts as a word.
-    pub(super) fn reacted(&self, reacted: Reacted, from: Person, digest: &str) {
+    /// Hears a reaction, unless it is heard already: its event and the look at what
+    /// was missed may both find it, and a second vote would be refused, its mark
+    /// taken away, and with the mark the vote.
+    pub(super) async fn reacted(
+        &self,
+        known: &Known,
+        reacted: Reacted,
+        from: Person,
+        digest: &str,
+    ) {
+        let id = reacted.id();
+        if !lock(&self.reacting).insert(id.clone()) {
+            return;
+        }
+        // In this order: a vote is remembered before it is no longer being heard.
+        if known.has_voted(&reacted).await {
+            lock(&self.reacting).remove(&id);
+            return;
+        }
         let request = &reacted.request;
         let text = if reacted.yes {
             format!("approve request:{request} digest:{digest}")
@@ -571,10 +594,7 @@ impl Inner {
         };
         self.hand_over(
             Incoming {
-                id: format!(
-                    "reaction-{}-{}-{}",
-                    reacted.message, reacted.user, reacted.yes
-                ),
+                id,
                 from,
                 text,
                 thread: Some(request.clone()),
@@ -619,6 +639,7 @@ impl Inner {
                 }
             }
             Pending::Reaction(reacted) if answer.refused => {
+                lock(&self.reacting).remove(&to.id);
                 let route = Route::ChannelMessageReaction {
                     channel_id: ChannelId::from(reacted.channel),
                     message_id: MessageId::from(reacted.message),
@@ -637,7 +658,11 @@ impl Inner {
                 self.say_in(reacted.channel, &words, None).await?;
             }
             // What it did is a message of the thread of its own.
-            Pending::Reaction(reacted) => self.voted(&reacted).await?,
+            Pending::Reaction(reacted) => {
+                let remembered = self.voted(&reacted).await;
+                lock(&self.reacting).remove(&to.id);
+                remembered?;
+            }
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ mod rights;
 mod show;
 mod trouble;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ struct Inner {
     /// Who waits for an answer, by the id of what they said.
     pending: Mutex<HashMap<String, Pending>>,
     heard: Mutex<Heard>,
+    /// Reactions that are being heard, by their ids.
+    reacting: Mutex<HashSet<String>>,
     /// The threads, by the names of their requests.
     threads: Mutex<HashMap<String, Arc<Known>>>,
     members: Mutex<HashMap<Id, rights::Seen>>,
@@ -102,6 +104,7 @@ impl Discord {
             asides_next: tokio::sync::Mutex::new(asides_next),
             pending: Mutex::default(),
             heard: Mutex::default(),
+            reacting: Mutex::default(),
             threads: Mutex::default(),
             members: Mutex::default(),
             silent: Mutex::default(),
