@@ -2,7 +2,6 @@
 //! when it is over, and across restarts.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use harbour::Setup;
 use harbour::velero::{BackupSeed, Ending};
@@ -115,7 +114,6 @@ async fn failed_backups_are_told_once_with_velero_s_reasons() -> anyhow::Result<
     refloat.stop().await?;
 
     // Another start tells what is new, and nothing of the old.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     let again = world.run_comes("poseidon1-daily", "Failed").await?;
     let refloat = Refloat::start(&config)?;
     refloat
@@ -139,7 +137,6 @@ async fn a_missed_run_is_told_and_then_that_it_is_over() -> anyhow::Result<()> {
     // A bad one does not make up for it.
     world.run_comes("poseidon1-daily", "Failed").await?;
     refloat.until(" failed (").await?;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     world.run_comes("poseidon1-daily", "Completed").await?;
     let over = world.here("[#poseidon] Over: The schedule poseidon1-daily is not behind any more.");
     refloat.until(&over).await?;
@@ -272,7 +269,6 @@ async fn quiet_hours_hold_it_back_and_fold_it_together() -> anyhow::Result<()> {
     let mut names = Vec::new();
     for _ in 0..2 {
         names.push(world.run_comes("poseidon1-daily", "Failed").await?);
-        tokio::time::sleep(Duration::from_millis(1100)).await;
     }
     let known = |told: &Told| {
         names

@@ -167,7 +167,7 @@ async fn go_on(
         Phase::Confirming => {
             // One of the same second is there already.
             let _ = world
-                .run_comes(&format!("poseidon1-{schedule}"), "Completed")
+                .run_now(&format!("poseidon1-{schedule}"), "Completed")
                 .await;
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

@@ -69,8 +69,6 @@ async fn a_schedule_is_added_and_confirmed() -> anyhow::Result<()> {
     // A run that fails is told, and the next one is waited for.
     world.run_comes("poseidon1-nightly", "Failed").await?;
     refloat.until("A run was no good").await?;
-    // Velero's moments have whole seconds, and so have the names of its backups.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let backup = world.run_comes("poseidon1-nightly", "Completed").await?;
     let request = world.until_schedule(&name, Phase::Done).await?;
     refloat

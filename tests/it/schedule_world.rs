@@ -88,6 +88,19 @@ impl World {
 
     /// Takes a backup of a tenant's schedule, as if its run had come.
     pub async fn run_comes(&self, schedule: &str, ending: &str) -> anyhow::Result<String> {
+        // Velero's moments have whole seconds, and so have the names of its backups.
+        let taken = self.velero_names("Backup", "backups").await?;
+        until(|| async {
+            let second = Timestamp::now().strftime("-%Y%m%d%H%M%S").to_string();
+            let name = self.here(schedule) + &second;
+            Ok(!taken.contains(&name))
+        })
+        .await?;
+        self.run_now(schedule, ending).await
+    }
+
+    /// As [`World::run_comes`]; fails if there was one in this second.
+    pub async fn run_now(&self, schedule: &str, ending: &str) -> anyhow::Result<String> {
         let mut seed = BackupSeed::from_schedule(&self.here(schedule), Timestamp::now());
         ending.clone_into(&mut seed.phase);
         self.harbour.velero.seed_backup(seed).await
