@@ -226,7 +226,7 @@ mod tests {
         for topic in topics {
             let text = help(topic).unwrap();
             assert!(
-                text.chars().count() < 2000,
+                text.chars().count() < 2500,
                 "{topic:?} has {}",
                 text.chars().count()
             );
