@@ -311,7 +311,7 @@ mod tests {
         "restore"
             [restore] restore Nothing
         "restore "
-            [] request status withdraw retry resume Nothing
+            [] request preview status withdraw retry undo resume consent waive log Nothing
         "restore re"
             [re] request retry resume Nothing
         "restore request "
@@ -355,7 +355,7 @@ mod tests {
         "deny too l"
             [l]  Nothing
         "help res"
-            [res] restore restore request restore preview restore copy restore status restore withdraw restore retry restore undo restore resume Topics
+            [res] restore restore request restore preview restore copy restore status restore withdraw restore retry restore undo restore resume restore consent restore waive restore log Topics
         "refloat help restore re"
             [restore re] restore request restore retry restore resume Topics
         "refloat "

@@ -129,10 +129,15 @@ mod tests {
         **Refloat** restores namespaces of a tenant from their Velero backups, with an approval and by pull request.
 
         - `/restore request`: Start a restore: it is checked, approved and carried out in a thread of its own
+        - `/restore preview`: Show what a restore would delete and bring back, touching nothing
         - `/restore status`: Show where a request stands
         - `/restore withdraw`: Call a request off; possible until something is deleted
         - `/restore retry`: Go on with a request that is stuck
+        - `/restore undo`: Go back to the safety backup of a request, by a new request of its own
         - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
+        - `/restore consent`: Consent, as a reviewer, to what the checks of a request mark so
+        - `/restore waive`: Let a request whose safety backup failed go on without one, as a reviewer
+        - `/restore log`: Show Velero's log of a request's restore
         - `/approve`: Approve a request, as its reviewer
         - `/deny`: Refuse a request, as its reviewer
         - `/backups list`: List the backups of a tenant with age, size, phase and expiry
@@ -149,7 +154,7 @@ mod tests {
         - `/refloat help`: Explain the commands, or one of them
         - `/refloat about`: Show the version and what Refloat may do
 
-        Not available yet: `/restore preview`, `/restore copy`, `/restore undo`, `/refloat pause`.
+        Not available yet: `/restore copy`, `/refloat pause`.
 
         The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> because <reason>`.
         More about one of them: `/refloat help restore request`.
@@ -162,13 +167,16 @@ mod tests {
         **/restore**: Restore namespaces of a tenant from a backup.
 
         - `/restore request`: Start a restore: it is checked, approved and carried out in a thread of its own
-        - `/restore preview`: Show what a restore would delete and bring back, touching nothing (not available yet)
+        - `/restore preview`: Show what a restore would delete and bring back, touching nothing
         - `/restore copy`: Restore a namespace beside the original, into a new one (not available yet)
         - `/restore status`: Show where a request stands
         - `/restore withdraw`: Call a request off; possible until something is deleted
         - `/restore retry`: Go on with a request that is stuck
-        - `/restore undo`: Go back to the safety backup of a request that is stuck (not available yet)
+        - `/restore undo`: Go back to the safety backup of a request, by a new request of its own
         - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
+        - `/restore consent`: Consent, as a reviewer, to what the checks of a request mark so
+        - `/restore waive`: Let a request whose safety backup failed go on without one, as a reviewer
+        - `/restore log`: Show Velero's log of a request's restore
 
         Example: `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`
         More: `/refloat help restore request`
