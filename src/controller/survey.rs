@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt as _};
 use super::{phase_of, uid};
 use crate::config::Config;
 use crate::effects::github::Found;
-use crate::effects::{Clients, argocd, cluster, velero};
+use crate::effects::{self, Clients, argocd, cluster, velero};
 use crate::request::inventory::table;
 use crate::request::preflight::{self, Other, Preview, Survey, Terms, wanted};
 use crate::request::{RestoreRequest, RestoreRequestSpec, short_uid};
@@ -163,6 +163,8 @@ async fn look_into_backup(
     );
     match holdings {
         Ok(holdings) => survey.holdings = Some(holdings),
+        // A request whose answer was lost says nothing about the backup: look again.
+        Err(error) if effects::is_passing(&error) => return Err(error),
         Err(error) => survey.holdings_fault = Some(format!("{error:#}")),
     }
     survey.restores_ahead = ahead?;

@@ -68,6 +68,17 @@ async fn kubernetes(config: &Config) -> anyhow::Result<Client> {
     Ok(Client::try_from(client)?)
 }
 
+/// Whether the API server did not answer, or was not able to, which another look mends.
+pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<kube::Error>())
+        .any(|error| match error {
+            kube::Error::Api(status) => matches!(status.code, 409 | 429 | 500..),
+            _ => true,
+        })
+}
+
 /// A kind of Velero, by its plural.
 pub(crate) fn velero_kind(kind: &str, plural: &str) -> ApiResource {
     ApiResource {

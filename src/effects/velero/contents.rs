@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use kube::Client;
 use serde_json::Value;
 
-use super::super::json;
+use super::super::{is_passing, json};
 use super::Order;
 use super::files::{self, File};
 use crate::request::preflight::{self, HeldVolume, Holdings, Quantity};
@@ -39,6 +39,8 @@ pub async fn holdings(
             holdings.uid_ranges = Some(ranges);
             holdings.needs = needs;
         }
+        // What was not read for a moment is no reason to look less closely.
+        Err(error) if is_passing(&error) => return Err(error),
         Err(error) => tracing::info!(
             backup = backup.name,
             error = format!("{error:#}"),
