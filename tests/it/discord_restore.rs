@@ -32,12 +32,12 @@ async fn a_restore_is_carried_through_on_discord() -> anyhow::Result<()> {
 
     chatted.check_thread(thread, "Done.")?;
     chatted.check()?;
-    insta::assert_snapshot!(steady(&discord.shown(thread), &name), @r##"
+    insta::assert_snapshot!(steady(&discord.shown(thread), &name), @r#"
     refloat:
       | Restore of 0-dev (poseidon-name)
       | Done: restored, verified, and self-heal is as it was.
       | What: `0-dev` of the tenant `0`
-      | From: backup `0-daily-0` of 0-0-0 0:0 UTC (schedule `0-daily`), kept until 0-0-0 0:0 UTC
+      | From: backup `0-daily-0` of 0-0-0 0:0 UTC of the schedule `0-daily` (0 hours old, 0 objects, 0 B of volume data), kept until 0-0-0 0:0 UTC
       | Asked by: Ada, 0-0-0 0:0 UTC
       | Why: bad migration
       | Approved by: grace in chat, 0-0-0 0:0 UTC
@@ -49,31 +49,52 @@ async fn a_restore_is_carried_through_on_discord() -> anyhow::Result<()> {
       | Safety backup: `refloat-0-safety-0`, completed
       | Velero Restore: `refloat-0-0`, Completed, 0 items, 0 B
     refloat: Ada asks to restore `0-dev` of the tenant `0`, from the backup of schedule `daily` for `0-0-0`. Reason: bad migration.
-    refloat: Checked: it will be restored from backup `0-daily-0` of 0-0-0 0:0 UTC (schedule `0-daily`), kept until 0-0-0 0:0 UTC. To be deleted before that:
+    refloat: Checked: it will be restored from backup `0-daily-0` of 0-0-0 0:0 UTC of the schedule `0-daily` (0 hours old, 0 objects, 0 B of volume data), kept until 0-0-0 0:0 UTC. To be deleted before that:
     - 0 objects: 0 `ConfigMap`, 0 `PersistentVolumeClaim`, 0 `Pod`, 0 `apps/Deployment`, 0 `apps/ReplicaSet`
     - with its data: claim `0-dev/uploads` of 0
     - kept, as the platform's: 0 objects
+    refloat: Held against the backup:
+    - comes back: 0 `ConfigMap`, 0 `PersistentVolumeClaim`, 0 `apps/Deployment`
+    - is lost for good: 0 `ConfigMap`
+    - returns from the past: 0 `ConfigMap`
+    - `lost for good ConfigMap 0-dev/migration-left-over`
+    - `returns from the past ConfigMap 0-dev/runtime-settings`
+    - `comes back ConfigMap 0-dev/files`
+    - `comes back PersistentVolumeClaim 0-dev/uploads`
+    - `comes back apps/Deployment 0-dev/files`
+    - `stays: a system role binding rbac.authorization.0.io/RoleBinding 0-dev/system:deployers`
+    - `stays: a system role binding rbac.authorization.0.io/RoleBinding 0-dev/system:im... (cut)`
+    - `stays: a system role binding rbac.authorization.0.io/RoleBinding 0-dev/system:im... (cut)`
+    - `stays: belongs to the platform (Application 0-tenant) LimitRange 0-dev/tenant-limits`
+    - `stays: belongs to the platform (Application 0-tenant) ResourceQuota 0-dev/... (cut)`
+    - `stays: belongs to the platform (Application 0-tenant) networking.0.io/NetworkPol... (cut)`
+    - `stays: belongs to the platform (Application 0-tenant) rbac.authorization.0.io/Ro... (cut)`
+    - `stays: every namespace has it ConfigMap 0-dev/kube-root-ca.crt`
+    - `stays: every namespace has it ConfigMap 0-dev/openshift-service-ca.crt`
+    - 0 lines more; `restore preview` shows them all
     refloat: Pull request #0 is open: it turns self-heal off in the tenant's order. http://0.0.0.0:0/platform/infra-0-tenants/pull/0
     refloat: <@&0> **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon-name digest:0`, or `deny request:poseidon-name reason:"..."`. Whoever asked for the restore cannot approve it. A review on the pull request that approves it counts as well.
       (Approve) (Deny)
     refloat: Approved by grace in chat.
     refloat: Self-heal is off: pull request #0 was merged.
+    refloat: The namespaces are cleared: 0 objects deleted in 0
     refloat: Argo CD is quiet: `openshift-gitops/0-dev-apps-files` will bring nothing back.
     refloat: The safety backup `refloat-0-safety-0` is complete: it holds the namespaces as they were before.
     refloat: The clearing begins: 0 objects will be deleted. From here on it cannot be withdrawn.
-    refloat: The namespaces are cleared: 0 objects deleted in 0
     refloat: The restore begins: Velero's Restore `refloat-0-0` of `0-daily-0`.
     refloat: Velero has ended `refloat-0-0`: Completed. 0 items, 0 B of volume data, in 0
-    refloat: Verified: 0 volume complete, 0 claim bound, 0 pod ready.
+    refloat: Verified: 0 objects there, 0 volume complete, 0 claim bound, 0 pod ready.
     refloat: Pull request #0 is open: it brings self-heal back as it was. http://0.0.0.0:0/platform/infra-0-tenants/pull/0
     refloat: Pull request #0 was merged. Argo CD is asked to look.
     refloat: Self-heal is back as it was before, and the Applications are synced and healthy.
-    refloat: **Done.** `0-dev` of the tenant `0` restored, from backup `0-daily-0` of 0-0-0 0:0 UTC (schedule `0-daily`), kept until 0-0-0 0:0 UTC.
+    refloat: **Done.** `0-dev` of the tenant `0` restored, from backup `0-daily-0` of 0-0-0 0:0 UTC of the schedule `0-daily` (0 hours old, 0 objects, 0 B of volume data), kept until 0-0-0 0:0 UTC.
     - asked for by Ada, approved by grace
     - deleted: 0 objects
     - restored: 0 items, 0 B of volume data
-    - safety backup: `refloat-0-safety-0`
-    "##);
+    - safety backup: `refloat-0-safety-0` (`restore undo poseidon-name` brings it back)
+    - #0: http://0.0.0.0:0/platform/infra-0-tenants/pull/0
+    - #0: http://0.0.0.0:0/platform/infra-0-tenants/pull/0
+    "#);
     // Only the question pings, and only the reviewers.
     assert_eq!(discord.pinged(thread), [format!("<@&{}>", ids::REVIEWERS)]);
     assert_eq!(discord.seen().limited, 0, "{:?}", discord.seen());

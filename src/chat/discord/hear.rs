@@ -566,8 +566,7 @@ impl Inner {
         Ok(())
     }
 
-    /// A reaction to a question counts as a word.
-    /// Hears a reaction, unless it is heard already: its event and the look at what
+    /// Hears a reaction to a question as a word, unless it is heard already: its event and the look at what
     /// was missed may both find it, and a second vote would be refused, its mark
     /// taken away, and with the mark the vote.
     pub(super) async fn reacted(
