@@ -28,6 +28,7 @@ mod github_signin;
 mod github_webhooks;
 mod kills;
 mod latency;
+mod manifests;
 mod notify;
 mod notify_kills;
 mod refloat;

@@ -9,57 +9,22 @@ use harbour::Setup;
 use harbour::velero::Ending;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::{Client, ResourceExt as _};
 use refloat::request::Phase;
 use serde_json::Value;
 
+use crate::manifests::{apply, manifest};
 use crate::refloat::{FAST, Refloat, external, until};
 use crate::world::World;
 
 const ACCOUNT: &str = "refloat:refloat";
 const RIGHTS: &str = "kubernetes: { clearingRole: refloat-clearing, kubeconfig: ";
 
-/// The objects of a manifest in `deploy/base`.
-fn manifest(file: &str) -> anyhow::Result<Vec<Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("deploy/base")
-        .join(file);
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok(serde_saphyr::from_multiple(&text)?)
-}
-
-/// Applies an object as an administrator would.
-async fn apply(client: &Client, object: &Value) -> anyhow::Result<()> {
-    let kind = object["kind"].as_str().context("no kind")?;
-    let api_version = object["apiVersion"].as_str().context("no apiVersion")?;
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let plural = match kind {
-        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
-        kind => format!("{}s", kind.to_lowercase()),
-    };
-    let resource =
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural);
-    let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    };
-    let name = object["metadata"]["name"].as_str().context("no name")?;
-    api.patch(
-        name,
-        &PatchParams::apply("installer").force(),
-        &Patch::Apply(object),
-    )
-    .await
-    .with_context(|| format!("apply {kind} {name}"))?;
-    Ok(())
-}
-
 /// Every right that the roles give: `role: verb resource.group`.
 fn given() -> anyhow::Result<BTreeSet<String>> {
     let mut all = BTreeSet::new();
-    for object in manifest("rbac.yaml")? {
+    for object in manifest("base/rbac.yaml")? {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let role = match object["kind"].as_str() {
             Some("ClusterRole") => format!("ClusterRole/{name}"),
@@ -125,7 +90,7 @@ async fn world() -> anyhow::Result<World> {
     })
     .await?;
     for file in ["serviceaccount.yaml", "rbac.yaml", "policy.yaml"] {
-        for object in manifest(file)? {
+        for object in manifest(&format!("base/{file}"))? {
             apply(&world.harbour.client.0, &object).await?;
         }
     }

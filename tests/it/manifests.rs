@@ -1,0 +1,120 @@
+//! The manifests in `deploy/`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use harbour::Setup;
+use harbour::world::Shape;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use refloat::config::Config;
+use serde_json::Value;
+
+use crate::refloat::external;
+use crate::world::World;
+
+/// The objects of a manifest in `deploy`.
+pub fn manifest(file: &str) -> anyhow::Result<Vec<Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(file);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(serde_saphyr::from_multiple(&text)?)
+}
+
+/// Applies an object as an administrator would; an unknown field is an error.
+pub async fn apply(client: &Client, object: &Value) -> anyhow::Result<()> {
+    let kind = object["kind"].as_str().context("no kind")?;
+    let api_version = object["apiVersion"].as_str().context("no apiVersion")?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let plural = match kind {
+        "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
+        "NetworkPolicy" => "networkpolicies".to_owned(),
+        "Ingress" => "ingresses".to_owned(),
+        kind => format!("{}s", kind.to_lowercase()),
+    };
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural);
+    let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object["metadata"]["name"].as_str().context("no name")?;
+    api.patch(
+        name,
+        &PatchParams::apply("installer").force().validation_strict(),
+        &Patch::Apply(object),
+    )
+    .await
+    .with_context(|| format!("apply {kind} {name}"))?;
+    Ok(())
+}
+
+/// The manifests that a kustomization names, through all that it is made of.
+fn named(folder: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let list = manifest(&format!("{folder}/kustomization.yaml"))?.remove(0);
+    let mut all = Vec::new();
+    for resource in list["resources"].as_array().into_iter().flatten() {
+        let resource = resource.as_str().context("a resource is a text")?;
+        let path = root.join(folder).join(resource);
+        anyhow::ensure!(
+            path.exists(),
+            "{folder} names {resource}, which is not there"
+        );
+        if path.is_dir() {
+            let name = path.file_name().and_then(|name| name.to_str());
+            all.extend(named(name.context("a folder has a name")?)?);
+        } else {
+            all.push(PathBuf::from(folder).join(resource));
+        }
+    }
+    Ok(all)
+}
+
+/// Every manifest is there, and an API server takes it without an unknown field.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_takes_the_manifests() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: nothing is installed on a shared API server");
+        return Ok(());
+    }
+    let world = World::start(Setup {
+        shape: Shape::small(),
+        days_of_backups: 0,
+        ..Setup::default()
+    })
+    .await?;
+    let mut taken = 0;
+    for overlay in ["kubernetes", "openshift"] {
+        for path in named(overlay)? {
+            let path = path.to_str().context("a path is a text")?;
+            for object in manifest(path)? {
+                let group = object["apiVersion"].as_str().unwrap_or_default();
+                // These kinds are installed by OpenShift and by its monitoring.
+                if group.starts_with("route.openshift.io") || group.starts_with("monitoring.") {
+                    continue;
+                }
+                apply(&world.harbour.client.0, &object)
+                    .await
+                    .with_context(|| path.to_owned())?;
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 40, "{taken} objects");
+    world.end().await
+}
+
+/// The configuration that is deployed lacks nothing but its secrets.
+#[test]
+fn the_deployed_configuration_is_whole() -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base/refloat.yaml");
+    let faults: Vec<String> = match Config::parse(&std::fs::read_to_string(path)?) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(|fault| fault.path.clone()).collect(),
+    };
+    assert_eq!(faults, ["github.tokenFile"]);
+    Ok(())
+}
