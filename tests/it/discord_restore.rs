@@ -126,15 +126,6 @@ fn steady(shown: &str, name: &str) -> String {
         text.truncate(cut);
         lines.push(text.trim_end().to_owned());
     }
-    // Two moments of which one has whole seconds.
-    let at = |start: &str| lines.iter().position(|line| line.starts_with(start));
-    if let (Some(restore), Some(cleared)) = (
-        at("refloat: The restore begins"),
-        at("refloat: The namespaces are cleared"),
-    ) && restore < cleared
-    {
-        lines.swap(restore, cleared);
-    }
     lines.join("\n")
 }
 

@@ -334,9 +334,13 @@ fn number(pull: &PullRequest) -> String {
 }
 
 fn restore(view: &View<'_>, run: &RestoreRun, said: &mut Said) {
+    // Velero's moments are of another clock and have whole seconds: told by them
+    // alone, the restore would begin before what had to be done first.
+    let emptied = view.status.clearing.as_ref().and_then(|it| it.emptied_at);
+    let began = emptied.map_or(run.created_at, |at| at.max(run.created_at));
     said.say(
         format!("restore-began-{}", run.name),
-        run.created_at,
+        began,
         format!(
             "The restore begins: Velero's Restore {} of {}.",
             code(&run.name),
@@ -384,7 +388,7 @@ fn restore(view: &View<'_>, run: &RestoreRun, said: &mut Said) {
     if run.warnings > 0 || run.errors > 0 {
         text.push_str("\n`restore log` shows Velero's log.");
     }
-    said.say(format!("restore-ended-{}", run.name), at, text);
+    said.say(format!("restore-ended-{}", run.name), at.max(began), text);
 }
 
 /// `42 items, 1.2 GiB of volume data`.
