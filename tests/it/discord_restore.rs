@@ -77,10 +77,10 @@ async fn a_restore_is_carried_through_on_discord() -> anyhow::Result<()> {
       (Approve) (Deny)
     refloat: Approved by grace in chat.
     refloat: Self-heal is off: pull request #0 was merged.
-    refloat: The namespaces are cleared: 0 objects deleted in 0
     refloat: Argo CD is quiet: `openshift-gitops/0-dev-apps-files` will bring nothing back.
     refloat: The safety backup `refloat-0-safety-0` is complete: it holds the namespaces as they were before.
     refloat: The clearing begins: 0 objects will be deleted. From here on it cannot be withdrawn.
+    refloat: The namespaces are cleared: 0 objects deleted in 0
     refloat: The restore begins: Velero's Restore `refloat-0-0` of `0-daily-0`.
     refloat: Velero has ended `refloat-0-0`: Completed. 0 items, 0 B of volume data, in 0
     refloat: Verified: 0 objects there, 0 volume complete, 0 claim bound, 0 pod ready.
