@@ -11,17 +11,20 @@ use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
-use crate::controller;
+use crate::controller::{self, Waker};
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
 use crate::effects::velero::shelf::Shelf;
+use crate::lease::Lease;
 use crate::notify;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
-use crate::web;
+use crate::web::{self, Need, Readiness};
 
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
-/// fails only if it cannot begin.
+/// fails if it cannot begin, or if another replica has taken its place.
+///
+/// With a Lease, it stands by until the Lease is its own.
 pub async fn serve<C: Chat>(
     config: Arc<Config>,
     chat: Arc<C>,
@@ -29,11 +32,56 @@ pub async fn serve<C: Chat>(
 ) -> anyhow::Result<()> {
     let clients = Clients::connect(&config).await?;
     check_definitions(&clients, &config).await?;
+    let wake = controller::waker();
+    let ready = Readiness::standing_by();
+    if let Some(settings) = &config.web {
+        let zone = config.policy.time_zone.clone();
+        let (wake, ready, stop) = (wake.clone(), ready.clone(), stop.clone());
+        let listening = web::listen(settings, &clients, zone, wake, ready, stop);
+        tokio::spawn(listening.await?);
+    }
+    tokio::spawn(reach_github(
+        clients.github.clone(),
+        ready.clone(),
+        stop.clone(),
+    ));
+    let Some(settings) = &config.lease else {
+        return work(config, clients, chat, (wake, ready), stop).await;
+    };
+    let lease = Lease::new(clients.kube.clone(), &config.namespace, settings);
+    tokio::select! {
+        () = lease.acquire() => {}
+        () = stop.cancelled() => return Ok(()),
+    }
+    let ended = tokio::select! {
+        // Everything that works is dropped where it stands: another works now.
+        lost = lease.hold() => {
+            stop.cancel();
+            return Err(lost.into());
+        }
+        ended = work(config, clients, chat, (wake, ready), stop.clone()) => ended,
+    };
+    lease.release().await;
+    ended
+}
+
+/// Works until `stop`: the chat, the threads, what people say, and the requests.
+async fn work<C: Chat>(
+    config: Arc<Config>,
+    clients: Clients,
+    chat: Arc<C>,
+    (wake, ready): (Waker, Readiness),
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    ready.lead();
+    clients.metrics.lead(true);
+    clients.metrics.caches().keep_chat(chat.connected());
     let context = RenderContext {
         time_zone: config.policy.time_zone.clone(),
         covers_resume: config.policy.covers_resume,
     };
     let shelf = Shelf::default();
+    clients.metrics.caches().keep_shelf(shelf.clone());
     let shelving = {
         let (shelf, client) = (shelf.clone(), clients.kube.clone());
         let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
@@ -99,29 +147,30 @@ pub async fn serve<C: Chat>(
         Arc::clone(&chat),
         stop.clone(),
     );
+    let reaching = reach(
+        Arc::clone(&chat),
+        shelf.clone(),
+        ready.clone(),
+        stop.clone(),
+    );
     let answering = async {
         desk.run(chat, stop.clone()).await;
         // Nobody can say anything any more; what is under way is in the
         // cluster, and goes on at the next start.
         stop.cancel();
     };
-    let wake = controller::waker();
-    if let Some(settings) = &config.web {
-        let github = clients.github.clone();
-        tokio::spawn(web::listen(settings, github, wake.clone(), stop.clone()).await?);
-    }
     tokio::spawn(controller::watch_merges(
         clients.github.clone(),
         wake.clone(),
         config.policy.poll.unsigned_abs(),
         stop.clone(),
     ));
-    let working = controller::run(config, clients, &wake, rights, stop.clone());
+    let working = controller::run(config, clients, &wake, rights, ready, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, telling, answering, shelving, working
+            connected, publishing, schedules, telling, answering, shelving, reaching, working
         )
-        .6
+        .7
     };
     let patience = async {
         stop.cancelled().await;
@@ -138,6 +187,46 @@ pub async fn serve<C: Chat>(
     match failed.into_inner() {
         Some(error) => Err(error),
         None => ended,
+    }
+}
+
+/// Says when the chat and the backups have been reached.
+async fn reach<C: Chat>(chat: Arc<C>, shelf: Shelf, ready: Readiness, stop: CancellationToken) {
+    let chat = async {
+        // Once is enough: being cut off later is no reason to send nobody here.
+        if chat
+            .connected()
+            .wait_for(|connected| *connected)
+            .await
+            .is_ok()
+        {
+            ready.reach(Need::Chat);
+        }
+    };
+    let backups = async {
+        shelf.ready().await;
+        ready.reach(Need::Backups);
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(chat, backups) } => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Says when GitHub has been reached, and why not as long as it has not.
+async fn reach_github(github: Github, ready: Readiness, stop: CancellationToken) {
+    let mut pause = Duration::from_millis(500);
+    let reached = async {
+        while let Err(error) = github.reach().await {
+            tracing::warn!(error = format!("{error:#}"), "GitHub cannot be reached yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(60));
+        }
+        ready.reach(Need::Github);
+    };
+    tokio::select! {
+        () = reached => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -43,6 +43,7 @@ use crate::request::preflight::{self, Holdings};
 use crate::request::{BackupFact, Phase, RestoreRequest, RestoreStatus, Step, names, phase};
 
 use crate::schedule::ScheduleRequest;
+use crate::web::{Need, Readiness};
 
 use machine::Machine;
 
@@ -139,6 +140,7 @@ pub async fn run(
     clients: Clients,
     wake: &Waker,
     people: Arc<dyn PeoplesRights>,
+    ready: Readiness,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = clients.kube.clone();
@@ -225,7 +227,21 @@ pub async fn run(
     let schedules = schedules(&config, &client, &context);
     let woken = wake::stream(wake.subscribe(), schedules.store(), schedule::wakes);
     let schedules = schedules.reconcile_on(woken);
+    let filled = {
+        let (restores, changes) = (controller.store(), schedules.store());
+        let caches = context.clients.metrics.caches();
+        caches.keep_requests(restores.clone(), changes.clone());
+        async move {
+            let (restores, changes) =
+                tokio::join!(restores.wait_until_ready(), changes.wait_until_ready());
+            // A cache that was dropped is one that ends with everything else.
+            if restores.is_ok() && changes.is_ok() {
+                ready.reach(Need::Requests);
+            }
+        }
+    };
     tokio::join!(
+        filled,
         carry(controller, Arc::clone(&context), stop.clone()),
         carry(schedules, context, stop)
     );
