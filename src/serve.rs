@@ -45,8 +45,19 @@ pub async fn serve<C: Chat>(
         ready.clone(),
         stop.clone(),
     ));
+    // Kept from the beginning, so that whoever stands by need not read thousands of
+    // backups when it takes over.
+    let shelf = Shelf::default();
+    clients.metrics.caches().keep_shelf(shelf.clone());
+    {
+        let (shelf, client) = (shelf.clone(), clients.kube.clone());
+        let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
+        tokio::spawn(async move { shelf.run(client, namespace, stop).await });
+    }
+    tokio::spawn(reach_backups(shelf.clone(), ready.clone(), stop.clone()));
+    let base = Base { wake, ready, shelf };
     let Some(settings) = &config.lease else {
-        return work(config, clients, chat, (wake, ready), stop).await;
+        return work(config, clients, chat, base, stop).await;
     };
     let lease = Lease::new(clients.kube.clone(), &config.namespace, settings);
     tokio::select! {
@@ -59,10 +70,17 @@ pub async fn serve<C: Chat>(
             stop.cancel();
             return Err(lost.into());
         }
-        ended = work(config, clients, chat, (wake, ready), stop.clone()) => ended,
+        ended = work(config, clients, chat, base, stop.clone()) => ended,
     };
     lease.release().await;
     ended
+}
+
+/// What a replica has whether it works or stands by.
+struct Base {
+    wake: Waker,
+    ready: Readiness,
+    shelf: Shelf,
 }
 
 /// Works until `stop`: the chat, the threads, what people say, and the requests.
@@ -70,7 +88,7 @@ async fn work<C: Chat>(
     config: Arc<Config>,
     clients: Clients,
     chat: Arc<C>,
-    (wake, ready): (Waker, Readiness),
+    Base { wake, ready, shelf }: Base,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     ready.lead();
@@ -79,13 +97,6 @@ async fn work<C: Chat>(
     let context = RenderContext {
         time_zone: config.policy.time_zone.clone(),
         covers_resume: config.policy.covers_resume,
-    };
-    let shelf = Shelf::default();
-    clients.metrics.caches().keep_shelf(shelf.clone());
-    let shelving = {
-        let (shelf, client) = (shelf.clone(), clients.kube.clone());
-        let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
-        async move { shelf.run(client, namespace, stop).await }
     };
     let desk = Arc::new(Desk {
         client: clients.kube.clone(),
@@ -168,9 +179,9 @@ async fn work<C: Chat>(
     let working = controller::run(config, clients, &wake, rights, ready, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, telling, answering, shelving, reaching, working
+            connected, publishing, schedules, telling, answering, reaching, working
         )
-        .7
+        .6
     };
     let patience = async {
         stop.cancelled().await;
@@ -190,25 +201,24 @@ async fn work<C: Chat>(
     }
 }
 
-/// Says when the chat and the backups have been reached.
-async fn reach<C: Chat>(chat: Arc<C>, shelf: Shelf, ready: Readiness, stop: CancellationToken) {
-    let chat = async {
-        // Once is enough: being cut off later is no reason to send nobody here.
-        if chat
-            .connected()
-            .wait_for(|connected| *connected)
-            .await
-            .is_ok()
-        {
-            ready.reach(Need::Chat);
-        }
-    };
-    let backups = async {
-        shelf.ready().await;
-        ready.reach(Need::Backups);
-    };
+/// Says when the chat has been reached.
+async fn reach_chat<C: Chat>(chat: Arc<C>, ready: Readiness, stop: CancellationToken) {
+    let mut connected = chat.connected();
     tokio::select! {
-        ((), ()) = async { tokio::join!(chat, backups) } => {}
+        // Once is enough: being cut off later is no reason to send nobody here.
+        reached = connected.wait_for(|connected| *connected) => {
+            if reached.is_ok() {
+                ready.reach(Need::Chat);
+            }
+        }
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Says when the backups have been read.
+async fn reach_backups(shelf: Shelf, ready: Readiness, stop: CancellationToken) {
+    tokio::select! {
+        () = shelf.ready() => ready.reach(Need::Backups),
         () = stop.cancelled() => {}
     }
 }

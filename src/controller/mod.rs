@@ -31,6 +31,7 @@ use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt as _};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::Config;
@@ -441,7 +442,8 @@ async fn turn<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Inte
             let name = M::name_of(&effect);
             tracing::info!(effect = name, "acting");
             // I/O: the one place where the world is changed.
-            match request.act(context, effect).await {
+            let span = tracing::info_span!("effect", effect = name);
+            match request.act(context, effect).instrument(span).await {
                 Ok(Some(fact)) => record::record(context, request, fact).await.map(Turn::from),
                 Ok(None) => again(context, request).await,
                 Err(error) => fail(context, request, name, &error).await,

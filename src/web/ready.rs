@@ -47,11 +47,11 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// That of one who stands by: it holds neither the chat nor watches.
+    /// That of one who stands by: it holds neither the chat nor the requests.
     pub fn standing_by() -> Self {
         Self {
             reached: Arc::default(),
-            needed: Arc::new(AtomicU8::new(Need::Github.bit())),
+            needed: Arc::new(AtomicU8::new(Need::Github.bit() | Need::Backups.bit())),
         }
     }
 

@@ -44,7 +44,10 @@ struct Writes {
 impl Writes {
     /// What the request is called, if this creates it.
     fn learn(&mut self, call: &Call) {
-        if call.method != Method::POST || !call.path().ends_with("requests") {
+        let kind = call.path().rsplit('/').next();
+        if call.method != Method::POST
+            || !matches!(kind, Some("restorerequests" | "schedulerequests"))
+        {
             return;
         }
         let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
