@@ -158,12 +158,7 @@ async fn work<C: Chat>(
         Arc::clone(&chat),
         stop.clone(),
     );
-    let reaching = reach(
-        Arc::clone(&chat),
-        shelf.clone(),
-        ready.clone(),
-        stop.clone(),
-    );
+    let reaching = reach_chat(Arc::clone(&chat), ready.clone(), stop.clone());
     let answering = async {
         desk.run(chat, stop.clone()).await;
         // Nobody can say anything any more; what is under way is in the

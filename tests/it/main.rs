@@ -43,6 +43,7 @@ mod schedule_kills;
 mod schedule_orders;
 mod schedule_refusals;
 mod schedule_world;
+mod stored;
 mod stuck;
 mod traps;
 mod world;
