@@ -13,6 +13,7 @@ mod backups_months;
 mod backups_now;
 mod backups_times;
 mod definitions;
+mod discord_files;
 mod discord_gateway;
 mod discord_hearing;
 mod discord_kills;

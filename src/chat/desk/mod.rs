@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
 use super::rights::Rights;
-use super::{Answer as Reply, Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
+use super::{Answer as Reply, Answer, Aside, Chat, Incoming, Marked, RenderContext};
 use crate::clock::Clock;
 use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
@@ -113,7 +113,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// What the desk hears.
 enum Heard {
     Line(Incoming),
-    TakenBack(TakenBack),
+    TakenBack(Marked),
+    Denied(Marked),
 }
 
 fn refusal(words: impl Into<String>) -> Answer {
@@ -152,12 +153,13 @@ impl Desk {
                         continue;
                     }
                     Aside::TakenBack(taken) => Heard::TakenBack(taken),
+                    Aside::Denied(denied) => Heard::Denied(denied),
                 },
             };
             last.retain(|_, task| !task.is_finished());
             let from = match &heard {
                 Heard::Line(incoming) => &incoming.from,
-                Heard::TakenBack(taken) => &taken.from,
+                Heard::TakenBack(marked) | Heard::Denied(marked) => &marked.from,
             };
             let person = (from.chat.clone(), from.id.clone());
             let before = last.remove(&person);
@@ -171,6 +173,7 @@ impl Desk {
                 match heard {
                     Heard::Line(incoming) => desk.handle(&incoming, &chat).await,
                     Heard::TakenBack(taken) => desk.handle_taken_back(taken, &*chat).await,
+                    Heard::Denied(denied) => desk.handle_denied(denied, &*chat).await,
                 }
             });
             last.insert(person, task);
