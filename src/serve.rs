@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::controller;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
@@ -23,10 +23,12 @@ use crate::web;
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
 /// fails only if it cannot begin.
 pub async fn serve<C: Chat>(
-    config: Arc<Config>,
+    live: impl Into<Live>,
     chat: Arc<C>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let live = live.into();
+    let config = live.now();
     let clients = Clients::connect(&config).await?;
     check_definitions(&clients, &config).await?;
     let context = RenderContext {
@@ -43,13 +45,14 @@ pub async fn serve<C: Chat>(
         client: clients.kube.clone(),
         namespace: config.namespace.clone(),
         velero_namespace: config.velero.namespace.clone(),
+        live: live.clone(),
         people: Arc::new(config.policy.people.clone()),
         rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
         previews: {
-            let (config, clients) = (Arc::clone(&config), clients.clone());
+            let (live, clients) = (live.clone(), clients.clone());
             Arc::new(move |spec| {
-                let (config, clients) = (Arc::clone(&config), clients.clone());
+                let (config, clients) = (live.now(), clients.clone());
                 async move { controller::preview(&config, &clients, spec).await }.boxed()
             })
         },
@@ -67,6 +70,17 @@ pub async fn serve<C: Chat>(
         offered: Offered::default(),
     });
     let rights = chat.rights();
+    let configuring = {
+        let (chat, mut live, stop) = (Arc::clone(&chat), live.clone(), stop.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = live.changed() => chat.configure(&live.now()),
+                }
+            }
+        }
+    };
     // Kept aside, since ending everything may take longer than is waited for.
     let failed = tokio::sync::Mutex::new(None);
     let connected = {
@@ -93,8 +107,8 @@ pub async fn serve<C: Chat>(
         context,
         stop.clone(),
     );
-    let telling = notify::run::run(
-        Arc::clone(&config),
+    let telling = tell(
+        live.clone(),
         clients.clone(),
         Arc::clone(&chat),
         stop.clone(),
@@ -116,12 +130,19 @@ pub async fn serve<C: Chat>(
         config.policy.poll.unsigned_abs(),
         stop.clone(),
     ));
-    let working = controller::run(config, clients, &wake, rights, stop.clone());
+    let working = controller::run(live.clone(), clients, &wake, rights, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, telling, answering, shelving, working
+            connected,
+            publishing,
+            schedules,
+            telling,
+            answering,
+            shelving,
+            configuring,
+            working
         )
-        .6
+        .7
     };
     let patience = async {
         stop.cancelled().await;
@@ -143,6 +164,32 @@ pub async fn serve<C: Chat>(
 
 /// How long what is under way may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// Tells people what they did not ask about; anew when the configuration changes.
+async fn tell<C: Chat>(mut live: Live, clients: Clients, chat: Arc<C>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let until = stop.child_token();
+        let told = notify::run::run(
+            live.now(),
+            clients.clone(),
+            Arc::clone(&chat),
+            until.clone(),
+        );
+        let mut told = std::pin::pin!(told);
+        tokio::select! {
+            // It returns at once where nobody is to be told anything.
+            () = &mut told => tokio::select! {
+                () = stop.cancelled() => {}
+                () = live.changed() => {}
+            },
+            () = live.changed() => {
+                until.cancel();
+                // What was said is written down.
+                told.await;
+            }
+        }
+    }
+}
 
 fn lookup(github: Github) -> OrderLookup {
     Arc::new(move |tenant| {

@@ -51,6 +51,7 @@ pub(crate) mod in_words {
     pub(crate) use super::words::{between, bytes};
 }
 
+use crate::config::Config;
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -203,6 +204,11 @@ pub trait Chat: Send + Sync + 'static {
     /// Waits for the next thing that is heard besides lines.
     fn aside(&self) -> impl Future<Output = Aside> + Send {
         std::future::pending()
+    }
+
+    /// Takes over what may change of the configuration while Refloat runs.
+    fn configure(&self, config: &Config) {
+        let _ = config;
     }
 
     /// What the chat knows of people's rights.

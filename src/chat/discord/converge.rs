@@ -378,7 +378,7 @@ impl Pass<'_> {
 
     /// Sends a message that is not there yet.
     async fn say(&self, state: &mut State, thread: Id, message: &Message) -> anyhow::Result<()> {
-        let reviewers = self.inner.config.reviewers_role;
+        let reviewers = self.inner.as_configured().reviewers_role;
         let content = show::content(message, reviewers);
         // What an earlier process sent may have buttons that can still be pressed.
         let (id, closed) = if let Some(id) = self.find(state, thread, &content).await? {
@@ -576,7 +576,7 @@ impl Pass<'_> {
             "a thread cannot be kept up"
         );
         let body = json!({ "content": words, "allowed_mentions": show::nobody() });
-        let channel = self.inner.config.trouble_channel;
+        let channel = self.inner.as_configured().trouble_channel;
         if let Err(error) = self.post(channel, body, &key).await {
             // The log has it; the restore goes on.
             tracing::warn!(%error, "nor can it be told in Discord");

@@ -216,10 +216,9 @@ impl Inner {
     }
 
     fn listens_in(&self, channel: Id, parent: Option<Id>) -> bool {
-        [Some(channel), parent]
-            .into_iter()
-            .flatten()
-            .any(|place| place == self.config.channel || self.config.channels.contains(&place))
+        [Some(channel), parent].into_iter().flatten().any(|place| {
+            place == self.config.channel || self.as_configured().channels.contains(&place)
+        })
     }
 
     /// As [`Inner::check`]; answers what is not to be heard. False: no more is to
@@ -506,7 +505,7 @@ impl Inner {
         if let Some(known) = known {
             return Some(known.request.clone());
         }
-        if channel == self.config.channel || self.config.channels.contains(&channel) {
+        if channel == self.config.channel || self.as_configured().channels.contains(&channel) {
             return None;
         }
         self.memory
