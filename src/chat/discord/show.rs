@@ -207,7 +207,7 @@ pub(super) fn attach(body: &mut Value, file: Option<&Attachment>) -> Option<Atta
     } else {
         Attachment::text(file.name.clone(), the_end(file.as_text()?, FILE))
     };
-    body["attachments"] = json!([{ "id": 0, "filename": file.name }]);
+    body["attachments"] = json!([{ "id": "0", "filename": file.name }]);
     Some(file)
 }
 
@@ -306,7 +306,7 @@ mod tests {
         );
         assert_eq!(
             body["attachments"],
-            json!([{ "id": 0, "filename": "a.log" }])
+            json!([{ "id": "0", "filename": "a.log" }])
         );
         let picture = Attachment {
             name: "b.png".to_owned(),

@@ -74,9 +74,9 @@ pub(super) fn files(ask: &Ask<'_>) -> Result<(), Reply> {
         named => named,
     };
     for file in &ask.files {
-        let known = list(named)
-            .iter()
-            .any(|named| named["id"] == file.number && named["filename"] == file.name.as_str());
+        let known = list(named).iter().any(|named| {
+            named["id"] == *file.number.to_string() && named["filename"] == file.name.as_str()
+        });
         if !known {
             return Err(Reply::invalid(
                 "attachments",
