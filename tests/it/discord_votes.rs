@@ -121,6 +121,38 @@ async fn a_role_taken_away_before_the_clearing_voids_the_approval() -> anyhow::R
     chatted.world.end().await
 }
 
+/// What was asked before something changed is no question any more, whoever marks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_on_an_old_question_counts_for_nothing() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let (world, discord) = (&chatted.world, &chatted.discord);
+    let refloat = chatted.refloat()?;
+    let name = chatted.ask().await?;
+    let (thread, first) = chatted.question(&name).await?;
+    // Something new that nobody was shown, before the clearing.
+    world.harbour.velero.faults().stall_backups(true);
+    let pressed = discord.press(ids::GRACE, first, "Approve")?;
+    discord.words(pressed).await?;
+    chatted.until_phase(&name, Phase::Protecting).await?;
+    world.config_map("poseidon1-dev", "newcomer").await?;
+    world.harbour.velero.faults().stall_backups(false);
+    let second = discord
+        .message_with(thread, "approve or deny again")
+        .await?;
+    discord.react(ids::LINUS, first, YES);
+    discord
+        .message_with(thread, "has changed meanwhile")
+        .await?;
+    until(|| async { Ok(discord.reactions(first).is_empty()) }).await?;
+    let status = world.requests().get(&name).await?.status;
+    assert!(status.is_some_and(|status| status.approved.is_none()));
+    discord.react(ids::LINUS, second, YES);
+    chatted.until_phase(&name, Phase::Done).await?;
+    refloat.stop().await?;
+    chatted.check()?;
+    chatted.world.end().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_asks_for_its_reason() -> anyhow::Result<()> {
     let chatted = Chatted::start().await?;
