@@ -136,30 +136,30 @@ mod tests {
         insta::assert_snapshot!(help(None).unwrap(), @"
         **Refloat** restores namespaces of a tenant from their Velero backups, with an approval and by pull request.
 
-        - `/restore request`: Start a restore: it is checked, approved and carried out in a thread of its own
-        - `/restore preview`: Show what a restore would delete and bring back, touching nothing
+        - `/restore request`: Start a restore
+        - `/restore preview`: Show what a restore would delete and bring back
         - `/restore status`: Show where a request stands
-        - `/restore withdraw`: Call a request off; possible until something is deleted
+        - `/restore withdraw`: Call a request off
         - `/restore retry`: Go on with a request that is stuck
-        - `/restore undo`: Go back to the safety backup of a request, by a new request of its own
-        - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
-        - `/restore consent`: Consent, as a reviewer, to what the checks of a request mark so
-        - `/restore waive`: Let a request whose safety backup failed go on without one, as a reviewer
+        - `/restore undo`: Go back to the safety backup of a request
+        - `/restore resume`: Turn self-heal on again with things as they are
+        - `/restore consent`: Consent
+        - `/restore waive`: Let a request whose safety backup failed go on without one
         - `/restore log`: Show Velero's log of a request's restore
-        - `/approve`: Approve a request, as its reviewer
-        - `/deny`: Refuse a request, as its reviewer
-        - `/backups list`: List the backups of a tenant with age, size, phase and expiry
-        - `/backups now`: Take a backup at once, as a schedule would
-        - `/backups overview`: Show namespaces without a good backup, and runs that were missed
-        - `/schedule add`: Order a new backup schedule, by pull request
-        - `/schedule change`: Change a backup schedule, by pull request
-        - `/schedule remove`: Take a backup schedule out of the order, by pull request
+        - `/approve`: Approve a request
+        - `/deny`: Refuse a request
+        - `/backups list`: List the backups of a tenant with age
+        - `/backups now`: Take a backup at once
+        - `/backups overview`: Show namespaces without a good backup
+        - `/schedule add`: Order a new backup schedule
+        - `/schedule change`: Change a backup schedule
+        - `/schedule remove`: Take a backup schedule out of the order
         - `/schedule list`: List the backup schedules of a tenant
         - `/schedule status`: Show where a request to change schedules stands
-        - `/schedule withdraw`: Call a request off; possible until it is in the order
+        - `/schedule withdraw`: Call a request off
         - `/schedule retry`: Go on with a request that is stuck
-        - `/schedule leave`: End a request that is stuck, with things as they are
-        - `/refloat help`: Explain the commands, or one of them
+        - `/schedule leave`: End a request that is stuck
+        - `/refloat help`: Explain the commands
         - `/refloat about`: Show the version and what Refloat may do
 
         Not available yet: `/restore copy`, `/refloat pause`.
