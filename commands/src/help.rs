@@ -50,15 +50,16 @@ fn overview() -> String {
     }
     text.push_str(
         ".\n\nThe same lines work as text, with or without the `/`; options are written `name:value`, and a value of \
-         several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> \
-         because <reason>`.\nMore about one of them: `/refloat help restore request`.",
+         several words in quotes.\nMore about one of them: `/refloat help restore request`.",
     );
     text
 }
 
-/// The first clause of what a command does: the overview of all has to fit a message.
-fn brief(doc: &str) -> &str {
-    doc.split([':', ';', ',']).next().unwrap_or(doc)
+/// What a command does, in as few words as will do: the overview of all has to fit a
+/// message.
+fn brief(doc: &str) -> String {
+    let first = doc.split([':', ';']).next().unwrap_or(doc);
+    first.replace(", by pull request", "")
 }
 
 fn about_command(spec: &CommandSpec) -> String {
@@ -137,20 +138,20 @@ mod tests {
         **Refloat** restores namespaces of a tenant from their Velero backups, with an approval and by pull request.
 
         - `/restore request`: Start a restore
-        - `/restore preview`: Show what a restore would delete and bring back
+        - `/restore preview`: Show what a restore would delete and bring back, touching nothing
         - `/restore status`: Show where a request stands
         - `/restore withdraw`: Call a request off
         - `/restore retry`: Go on with a request that is stuck
-        - `/restore undo`: Go back to the safety backup of a request
-        - `/restore resume`: Turn self-heal on again with things as they are
-        - `/restore consent`: Consent
-        - `/restore waive`: Let a request whose safety backup failed go on without one
+        - `/restore undo`: Go back to the safety backup of a request, by a new request of its own
+        - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
+        - `/restore consent`: Consent, as a reviewer, to what the checks of a request mark so
+        - `/restore waive`: Let a request whose safety backup failed go on without one, as a reviewer
         - `/restore log`: Show Velero's log of a request's restore
-        - `/approve`: Approve a request
-        - `/deny`: Refuse a request
-        - `/backups list`: List the backups of a tenant with age
-        - `/backups now`: Take a backup at once
-        - `/backups overview`: Show namespaces without a good backup
+        - `/approve`: Approve a request, as its reviewer
+        - `/deny`: Refuse a request, as its reviewer
+        - `/backups list`: List the backups of a tenant with age, size, phase and expiry
+        - `/backups now`: Take a backup at once, as a schedule would
+        - `/backups overview`: Show namespaces without a good backup, and runs that were missed
         - `/schedule add`: Order a new backup schedule
         - `/schedule change`: Change a backup schedule
         - `/schedule remove`: Take a backup schedule out of the order
@@ -158,13 +159,13 @@ mod tests {
         - `/schedule status`: Show where a request to change schedules stands
         - `/schedule withdraw`: Call a request off
         - `/schedule retry`: Go on with a request that is stuck
-        - `/schedule leave`: End a request that is stuck
-        - `/refloat help`: Explain the commands
+        - `/schedule leave`: End a request that is stuck, with things as they are
+        - `/refloat help`: Explain the commands, or one of them
         - `/refloat about`: Show the version and what Refloat may do
 
         Not available yet: `/restore copy`, `/refloat pause`.
 
-        The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> because <reason>`.
+        The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes.
         More about one of them: `/refloat help restore request`.
         ");
     }
