@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::controller::{self, Waker};
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
@@ -26,10 +26,12 @@ use crate::web::{self, Need, Readiness};
 ///
 /// With a Lease, it stands by until the Lease is its own.
 pub async fn serve<C: Chat>(
-    config: Arc<Config>,
+    live: impl Into<Live>,
     chat: Arc<C>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let live = live.into();
+    let config = live.now();
     let clients = Clients::connect(&config).await?;
     check_definitions(&clients, &config).await?;
     let wake = controller::waker();
@@ -57,7 +59,7 @@ pub async fn serve<C: Chat>(
     tokio::spawn(reach_backups(shelf.clone(), ready.clone(), stop.clone()));
     let base = Base { wake, ready, shelf };
     let Some(settings) = &config.lease else {
-        return work(config, clients, chat, base, stop).await;
+        return work(live, clients, chat, base, stop).await;
     };
     let lease = Lease::new(clients.kube.clone(), &config.namespace, settings);
     tokio::select! {
@@ -70,7 +72,7 @@ pub async fn serve<C: Chat>(
             stop.cancel();
             return Err(lost.into());
         }
-        ended = work(config, clients, chat, base, stop.clone()) => ended,
+        ended = work(live, clients, chat, base, stop.clone()) => ended,
     };
     lease.release().await;
     ended
@@ -85,12 +87,13 @@ struct Base {
 
 /// Works until `stop`: the chat, the threads, what people say, and the requests.
 async fn work<C: Chat>(
-    config: Arc<Config>,
+    live: Live,
     clients: Clients,
     chat: Arc<C>,
     Base { wake, ready, shelf }: Base,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let config = live.now();
     ready.lead();
     clients.metrics.lead(true);
     clients.metrics.caches().keep_chat(chat.connected());
@@ -102,13 +105,14 @@ async fn work<C: Chat>(
         client: clients.kube.clone(),
         namespace: config.namespace.clone(),
         velero_namespace: config.velero.namespace.clone(),
+        live: live.clone(),
         people: Arc::new(config.policy.people.clone()),
         rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
         previews: {
-            let (config, clients) = (Arc::clone(&config), clients.clone());
+            let (live, clients) = (live.clone(), clients.clone());
             Arc::new(move |spec| {
-                let (config, clients) = (Arc::clone(&config), clients.clone());
+                let (config, clients) = (live.now(), clients.clone());
                 async move { controller::preview(&config, &clients, spec).await }.boxed()
             })
         },
@@ -126,6 +130,17 @@ async fn work<C: Chat>(
         offered: Offered::default(),
     });
     let rights = chat.rights();
+    let configuring = {
+        let (chat, mut live, stop) = (Arc::clone(&chat), live.clone(), stop.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = live.changed() => chat.configure(&live.now()),
+                }
+            }
+        }
+    };
     // Kept aside, since ending everything may take longer than is waited for.
     let failed = tokio::sync::Mutex::new(None);
     let connected = {
@@ -152,8 +167,8 @@ async fn work<C: Chat>(
         context,
         stop.clone(),
     );
-    let telling = notify::run::run(
-        Arc::clone(&config),
+    let telling = tell(
+        live.clone(),
         clients.clone(),
         Arc::clone(&chat),
         stop.clone(),
@@ -171,12 +186,19 @@ async fn work<C: Chat>(
         config.policy.poll.unsigned_abs(),
         stop.clone(),
     ));
-    let working = controller::run(config, clients, &wake, rights, ready, stop.clone());
+    let working = controller::run(live.clone(), clients, &wake, rights, ready, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, telling, answering, reaching, working
+            connected,
+            publishing,
+            schedules,
+            telling,
+            answering,
+            reaching,
+            configuring,
+            working
         )
-        .6
+        .7
     };
     let patience = async {
         stop.cancelled().await;
@@ -237,6 +259,32 @@ async fn reach_github(github: Github, ready: Readiness, stop: CancellationToken)
 
 /// How long what is under way may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// Tells people what they did not ask about; anew when the configuration changes.
+async fn tell<C: Chat>(mut live: Live, clients: Clients, chat: Arc<C>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let until = stop.child_token();
+        let told = notify::run::run(
+            live.now(),
+            clients.clone(),
+            Arc::clone(&chat),
+            until.clone(),
+        );
+        let mut told = std::pin::pin!(told);
+        tokio::select! {
+            // It returns at once where nobody is to be told anything.
+            () = &mut told => tokio::select! {
+                () = stop.cancelled() => {}
+                () = live.changed() => {}
+            },
+            () = live.changed() => {
+                until.cancel();
+                // What was said is written down.
+                told.await;
+            }
+        }
+    }
+}
 
 fn lookup(github: Github) -> OrderLookup {
     Arc::new(move |tenant| {

@@ -358,6 +358,8 @@ fn a_reviewers_yes_merges_and_nobody_elses() {
     stage.vote("ravi", Verdict::Approve);
     assert!(matches!(stage.go(&ready()), Fact::Approved(_)));
     assert_eq!(stage.phase(), Phase::Merging);
+    assert_eq!(stage.step(&ready()), Step::Act(Effect::Mirror));
+    stage.learn(Fact::Mirrored);
     assert_eq!(
         stage.step(&ready()),
         Step::Act(Effect::MergePull("head".to_owned()))
@@ -885,6 +887,7 @@ mod walk {
                         pull.state = PullState::Closed;
                     }
                 }
+                Effect::Mirror => self.stage.learn(Fact::Mirrored),
                 Effect::Look(..) => {
                     self.stage.learn(Fact::Looked(self.argo.key()));
                 }
