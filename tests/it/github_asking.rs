@@ -452,3 +452,13 @@ async fn an_approval_of_a_schedule_in_chat_is_mirrored() -> anyhow::Result<()> {
     refloat.stop().await?;
     world.end().await
 }
+
+/// Its branch is deleted by somebody while it waits: GitHub closes it, which is a no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_branch_is_a_denial() -> anyhow::Result<()> {
+    let stage = Stage::asked(Shape::small(), FAST).await?;
+    let head = stage.pull().await?.head;
+    let github = &stage.world.harbour.github;
+    github.delete_branch(ORDERS.0, ORDERS.1, &head).await?;
+    stage.ends(Phase::Denied).await
+}
