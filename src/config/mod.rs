@@ -49,7 +49,7 @@ pub struct Config {
     pub schedules: crate::schedule::Policy,
     /// Where people are told of what they did not ask about; `None`: nowhere.
     pub notifications: Option<crate::notify::Policy>,
-    /// What time it is for what is shown of backups; no setting, but the system's clock.
+    /// What time it is for what is shown and told of backups; no setting, but the system's clock.
     pub clock: Clock,
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::facts::Facts;
@@ -29,22 +28,10 @@ pub async fn run<C: Chat>(
     chat: Arc<C>,
     stop: CancellationToken,
 ) {
-    run_by(Timestamp::now, config, clients, chat, stop).await;
-}
-
-/// As [`run`], by a clock of its own: that by which the backups were made.
-pub async fn run_by<C: Chat>(
-    clock: impl Fn() -> Timestamp + Send + Sync,
-    config: Arc<Config>,
-    clients: Clients,
-    chat: Arc<C>,
-    stop: CancellationToken,
-) {
     let Some(policy) = &config.notifications else {
         return;
     };
     let mut teller = Teller {
-        clock: &clock,
         config: &config,
         policy,
         clients: &clients,
@@ -69,7 +56,6 @@ pub async fn run_by<C: Chat>(
 }
 
 struct Teller<'a, C> {
-    clock: &'a (dyn Fn() -> Timestamp + Send + Sync),
     config: &'a Config,
     policy: &'a Policy,
     clients: &'a Clients,
@@ -90,7 +76,7 @@ impl<C: Chat> Teller<'_, C> {
         let tenant_of = |namespaces: &[String]| self.tenant_of(namespaces);
         let known = |key: &str| told.concerns.contains_key(key);
         let facts: Facts = notes::observe(kube, self.config, &tenant_of, &known).await?;
-        let now = (self.clock)();
+        let now = self.config.clock.now();
         let began = told.began.unwrap_or(now);
         let found = concerns(&facts, self.policy, began, now);
         let mut after = next(&told, &found, self.policy, |line| harmless(line, LINE), now);

@@ -3,6 +3,7 @@
 use harbour::Setup;
 use harbour::github::PullStatus;
 use harbour::world::{ORDERS, Shape};
+use jiff::SignedDuration;
 use refloat::schedule::Phase;
 
 use crate::refloat::{FAST, Refloat};
@@ -69,8 +70,18 @@ async fn a_schedule_is_added_and_confirmed() -> anyhow::Result<()> {
     // A run that fails is told, and the next one is waited for.
     world.run_comes("poseidon1-nightly", "Failed").await?;
     refloat.until("A run was no good").await?;
-    let backup = world.run_comes("poseidon1-nightly", "Completed").await?;
+    // The run that was shown is the run that comes.
+    let request = world.schedule_requests().get(&name).await?;
+    let due = request.status.and_then(|status| status.applied?.next_run);
+    let due = due.expect("the next run is said");
+    let velero = &world.harbour.velero;
+    velero.advance(due + SignedDuration::from_mins(10)).await?;
     let request = world.until_schedule(&name, Phase::Done).await?;
+    let backup = format!(
+        "{}-{}",
+        world.here("poseidon1-nightly"),
+        due.strftime("%Y%m%d%H%M%S")
+    );
     refloat
         .until(&format!(
             "Done. Confirmed by its first good backup: `{backup}`"
