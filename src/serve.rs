@@ -96,6 +96,7 @@ pub async fn serve<C: Chat>(
     let telling = notify::run::run(
         Arc::clone(&config),
         clients.clone(),
+        shelf.clone(),
         Arc::clone(&chat),
         stop.clone(),
     );

@@ -62,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
 /// What `refloat run` takes when nothing happens.
 async fn idle() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
-    let mut running = Running::start(&world)?;
+    let mut running = Running::start(&world, "")?;
     let took = running.ask("help", "").await?;
     println!("first answer after {took:.0?}");
     tokio::time::sleep(SETTLING).await;
@@ -92,9 +92,9 @@ struct Running {
 }
 
 impl Running {
-    fn start(world: &World) -> anyhow::Result<Self> {
+    fn start(world: &World, more: &str) -> anyhow::Result<Self> {
         let config = world.harbour.folder().join("refloat.yaml");
-        std::fs::write(&config, world.harbour.refloat_config("")?)?;
+        std::fs::write(&config, world.harbour.refloat_config(more)?)?;
         let mut child = Command::new(binary()?)
             .args(["run", "--config"])
             .arg(&config)

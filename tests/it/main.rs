@@ -31,6 +31,7 @@ mod latency;
 mod manifests;
 mod notify;
 mod notify_kills;
+mod notify_months;
 mod refloat;
 mod refusals;
 mod restore;

@@ -307,3 +307,44 @@ async fn of_two_at_once_both_end_right() -> anyhow::Result<()> {
     refloat.stop().await?;
     world.end().await
 }
+
+/// Velero's refusal ends it in Velero's words; what is then put right is another order.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_velero_refuses_ends_in_its_words() -> anyhow::Result<()> {
+    let world = world().await?;
+    let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let faults = world.harbour.velero.faults();
+    let error = "invalid schedule: provided bad location America/Nowhere";
+    faults.refuse_schedules(Some(error));
+    let name = world
+        .order_schedule(
+            &mut refloat,
+            "schedule add tenant:poseidon1 name:nightly when:@daily keep:7d",
+        )
+        .await?;
+    world.until_schedule_asked(&name).await?;
+    refloat.say(&format!("as grace: approve {name}")).await?;
+    let request = world.until_schedule(&name, Phase::Failed).await?;
+    let ending = request.status.and_then(|status| status.ending);
+    let message = ending.map(|ending| ending.message).unwrap_or_default();
+    assert!(message.contains(error), "{message}");
+    refloat.until(error).await?;
+    let live = world.velero_schedule("poseidon1-nightly").await?;
+    let live = live.expect("it is in the cluster");
+    assert_eq!(text(&live, "/status/phase"), "FailedValidation");
+
+    // It is in the order, and can be taken out again.
+    faults.refuse_schedules(None);
+    let name = world
+        .order_schedule(
+            &mut refloat,
+            "schedule remove tenant:poseidon1 name:nightly",
+        )
+        .await?;
+    world.until_schedule_asked(&name).await?;
+    refloat.say(&format!("as grace: approve {name}")).await?;
+    world.until_schedule(&name, Phase::Done).await?;
+    assert!(world.velero_schedule("poseidon1-nightly").await?.is_none());
+    refloat.stop().await?;
+    world.end().await
+}

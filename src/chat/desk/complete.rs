@@ -153,7 +153,7 @@ impl Desk {
     }
 
     /// The orders as they were read lately; one that cannot be read is left out.
-    async fn known_orders(&self, tenants: Vec<String>) -> Vec<(String, OrderView)> {
+    pub(super) async fn known_orders(&self, tenants: Vec<String>) -> Vec<(String, OrderView)> {
         let reads = tenants.into_iter().map(|tenant| async move {
             let lookup = std::sync::Arc::clone(&self.lookup);
             let named = tenant.clone();
