@@ -12,6 +12,7 @@ use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::Config;
 use crate::controller;
+use crate::copy::CopyRequest;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
 use crate::effects::velero::shelf::Shelf;
@@ -90,6 +91,13 @@ pub async fn serve<C: Chat>(
         clients.kube.clone(),
         config.namespace.clone(),
         Arc::clone(&chat),
+        context.clone(),
+        stop.clone(),
+    );
+    let copies = publish::run::<CopyRequest, _>(
+        clients.kube.clone(),
+        config.namespace.clone(),
+        Arc::clone(&chat),
         context,
         stop.clone(),
     );
@@ -120,9 +128,9 @@ pub async fn serve<C: Chat>(
     let working = controller::run(config, clients, &wake, rights, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, telling, answering, shelving, working
+            connected, publishing, schedules, copies, telling, answering, shelving, working
         )
-        .6
+        .7
     };
     let patience = async {
         stop.cancelled().await;
@@ -163,7 +171,8 @@ fn lookup(github: Github) -> OrderLookup {
 /// requests, or does not let Refloat read them.
 async fn check_definitions(clients: &Clients, config: &Config) -> anyhow::Result<()> {
     check_definition::<RestoreRequest>(clients, config).await?;
-    check_definition::<ScheduleRequest>(clients, config).await
+    check_definition::<ScheduleRequest>(clients, config).await?;
+    check_definition::<CopyRequest>(clients, config).await
 }
 
 async fn check_definition<K: Threaded + CustomResourceExt>(

@@ -138,12 +138,12 @@ impl Running {
     }
 }
 
-/// The resident memory of a process, now and at most.
-fn memory(pid: &str) -> anyhow::Result<String> {
+/// The resident memory of a process at most, in kB.
+fn peak(pid: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let lines: Vec<&str> = status
+    status
         .lines()
-        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
-        .collect();
-    Ok(lines.join("\n"))
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .context("no VmHWM")
 }

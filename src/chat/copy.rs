@@ -32,7 +32,10 @@ pub fn render(request: &CopyRequest, context: &RenderContext) -> Thread {
         request: view.name.to_owned(),
         uid: request.metadata.uid.clone().unwrap_or_default(),
         title: plain(
-            &format!("{}: copy {} into {}", view.name, request.spec.namespace, request.spec.into),
+            &format!(
+                "{}: copy {} into {}",
+                view.name, request.spec.namespace, request.spec.into
+            ),
             100,
         ),
         card: card(&view),
@@ -132,7 +135,11 @@ fn card(view: &View<'_>) -> Card {
             )],
         );
         if !checked.left_out.is_empty() {
-            let kinds: Vec<String> = checked.left_out.iter().map(|kind| harmless(kind, 100)).collect();
+            let kinds: Vec<String> = checked
+                .left_out
+                .iter()
+                .map(|kind| harmless(kind, 100))
+                .collect();
             put(
                 "Left out",
                 vec![format!(
@@ -143,7 +150,12 @@ fn card(view: &View<'_>) -> Card {
         }
         if view.phase == Phase::Making || view.phase == Phase::Restoring {
             let checks = checked.checks.iter();
-            put("Checks", checks.map(|check| harmless(&check.in_words(), 200)).collect());
+            put(
+                "Checks",
+                checks
+                    .map(|check| harmless(&check.in_words(), 200))
+                    .collect(),
+            );
         }
     }
     if let Some(made) = &status.made
@@ -156,11 +168,18 @@ fn card(view: &View<'_>) -> Card {
     {
         put(
             "Not as it should be",
-            shown.lacking.iter().map(|line| harmless(line, 200)).collect(),
+            shown
+                .lacking
+                .iter()
+                .map(|line| harmless(line, 200))
+                .collect(),
         );
     }
     if let Some(ending) = &status.ending {
-        put("Why it ended", vec![sentence(&harmless(&ending.message, 400))]);
+        put(
+            "Why it ended",
+            vec![sentence(&harmless(&ending.message, 400))],
+        );
     }
     if !view.phase.is_over()
         && let Some(error) = &status.last_error
@@ -196,7 +215,12 @@ fn card(view: &View<'_>) -> Card {
 }
 
 fn bars(view: &View<'_>) -> Vec<Bar> {
-    let Some(run) = view.status.restore.as_ref().filter(|_| view.phase == Phase::Restoring) else {
+    let Some(run) = view
+        .status
+        .restore
+        .as_ref()
+        .filter(|_| view.phase == Phase::Restoring)
+    else {
         return Vec::new();
     };
     [
@@ -221,9 +245,9 @@ fn state(view: &View<'_>) -> String {
         Phase::Making => "Checked. The namespace is being made.".to_owned(),
         Phase::Restoring => "Velero restores into it.".to_owned(),
         Phase::Verifying => "Velero is done. Waiting for what was restored to come up.".to_owned(),
-        Phase::Kept => format!(
-            "It is there. `restore withdraw {name}` removes it before its time."
-        ),
+        Phase::Kept => {
+            format!("It is there. `restore withdraw {name}` removes it before its time.")
+        }
         Phase::Removing => "The namespace of the copy is being removed.".to_owned(),
         Phase::Done => "Done: the copy is removed.".to_owned(),
         Phase::Refused => "Refused. Nothing was made.".to_owned(),
@@ -262,7 +286,10 @@ fn messages(view: &View<'_>) -> Vec<Message> {
             view.local(checked.backup.started_at)
         );
         for check in &checked.checks {
-            put(&mut text, format_args!("\n- {}", harmless(&check.in_words(), 200)));
+            put(
+                &mut text,
+                format_args!("\n- {}", harmless(&check.in_words(), 200)),
+            );
         }
         if !checked.left_out.is_empty() {
             put(

@@ -133,8 +133,7 @@ impl Machine for CopyRequest {
                     namespaces: &namespaces,
                 };
                 let into = &self.spec.into;
-                let run =
-                    velero::create_copy(kube, &order, &checked.backup.name, into).await?;
+                let run = velero::create_copy(kube, &order, &checked.backup.name, into).await?;
                 return Ok(Some(Fact::Restore(run)));
             }
             Effect::Remove(namespace_uid) => {
@@ -181,7 +180,10 @@ impl Machine for CopyRequest {
             Phase::Refused | Phase::Failed => EventType::Warning,
             _ => EventType::Normal,
         };
-        let ending = self.status.as_ref().and_then(|status| status.ending.as_ref());
+        let ending = self
+            .status
+            .as_ref()
+            .and_then(|status| status.ending.as_ref());
         let note = ending.map_or_else(
             || format!("The copy is {}.", phase.in_words()),
             |ending| ending.message.clone(),
@@ -209,7 +211,10 @@ async fn look_around(context: &Context, request: &CopyRequest) -> anyhow::Result
     // What is looked at for a restore of the original is looked at under this request's own uid.
     let mut as_restore = RestoreRequest::new(&request.name_any(), spec.clone());
     as_restore.metadata.uid.clone_from(&request.metadata.uid);
-    as_restore.metadata.creation_timestamp.clone_from(&request.metadata.creation_timestamp);
+    as_restore
+        .metadata
+        .creation_timestamp
+        .clone_from(&request.metadata.creation_timestamp);
     let (config, clients) = (&context.config, &context.clients);
     let people = &config.policy.people;
     let original = survey::survey(config, clients, &as_restore, &spec, people).await?;

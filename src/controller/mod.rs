@@ -5,6 +5,7 @@
 //! writes one fact, and reads the request anew from what the API server answered.
 
 mod act;
+mod copy;
 mod machine;
 mod observe;
 mod record;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::Config;
+use crate::copy::CopyRequest;
 use crate::effects::cluster::Contents;
 use crate::effects::rights::Rights;
 use crate::effects::sweep::Sweep;
@@ -57,6 +59,7 @@ struct Context {
     clients: Clients,
     requests: Api<RestoreRequest>,
     schedules: Api<ScheduleRequest>,
+    copies: Api<CopyRequest>,
     recorder: kube::runtime::events::Recorder,
     rights: Rights,
     /// What the chat knows of people's rights.
@@ -146,6 +149,7 @@ pub async fn run(
     let context = Arc::new(Context {
         requests: requests.clone(),
         schedules: Api::namespaced(client.clone(), &config.namespace),
+        copies: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Mutex::new(()),
         holdings: Mutex::new(None),
@@ -225,9 +229,11 @@ pub async fn run(
     let schedules = schedules(&config, &client, &context);
     let woken = wake::stream(wake.subscribe(), schedules.store(), schedule::wakes);
     let schedules = schedules.reconcile_on(woken);
+    let copies = copies(&config, &client, &context);
     tokio::join!(
         carry(controller, Arc::clone(&context), stop.clone()),
-        carry(schedules, context, stop)
+        carry(schedules, Arc::clone(&context), stop.clone()),
+        carry(copies, context, stop)
     );
     Ok(())
 }
@@ -262,6 +268,20 @@ fn schedules(
         kind,
         watcher::Config::default(),
         move |_| refs(&store, schedule::watches_argocd),
+    )
+}
+
+/// The controller of copies, with what it watches.
+fn copies(config: &Config, client: &kube::Client, context: &Context) -> Controller<CopyRequest> {
+    let controller = Controller::new(context.copies.clone(), watcher::Config::default());
+    let store = controller.store();
+    // A Restore carries its request's name; what else runs may be before it in the queue.
+    let kind = effects::velero_kind("Restore", "restores");
+    controller.watches_with(
+        metadata(client, &config.velero.namespace, &kind),
+        kind,
+        watcher::Config::default(),
+        move |_| refs(&store, copy::watches_velero),
     )
 }
 

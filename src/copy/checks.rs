@@ -99,7 +99,9 @@ fn name(
         ));
     }
     if is_protected(into, terms.own_namespace) {
-        return Err(format!("{into} belongs to the platform: choose another name, {example}."));
+        return Err(format!(
+            "{into} belongs to the platform: choose another name, {example}."
+        ));
     }
     if !into.starts_with(&format!("{tenant}-")) {
         return Err(format!(
@@ -195,7 +197,10 @@ fn left_out(holdings: &Holdings, namespace: &str) -> Vec<String> {
     for (kind, names) in &holdings.objects {
         let told = matches!(
             kind.as_str(),
-            "Event" | "events.k8s.io/Event" | "discovery.k8s.io/EndpointSlice" | "apps/ControllerRevision"
+            "Event"
+                | "events.k8s.io/Event"
+                | "discovery.k8s.io/EndpointSlice"
+                | "apps/ControllerRevision"
         );
         if told || BROUGHT.iter().any(|(_, brought)| brought == kind) {
             continue;

@@ -153,7 +153,10 @@ impl Pass<'_> {
         (!there).then(|| {
             end(
                 Outcome::Failed,
-                format!("The namespace {} was deleted by somebody.", self.subject.spec.into),
+                format!(
+                    "The namespace {} was deleted by somebody.",
+                    self.subject.spec.into
+                ),
             )
         })
     }
@@ -204,7 +207,9 @@ impl Pass<'_> {
             .unwrap_or(run.created_at);
         // Queued is not stalled: Velero restores one at a time, for all tenants.
         if run.started_at.is_none() && view.ahead > 0 {
-            let next = since.saturating_add(stalls_after / 2).unwrap_or(Timestamp::MAX);
+            let next = since
+                .saturating_add(stalls_after / 2)
+                .unwrap_or(Timestamp::MAX);
             if self.now >= next {
                 return Step::Record(Fact::Queued);
             }
@@ -212,7 +217,11 @@ impl Pass<'_> {
                 until: next,
                 why: Some(format!(
                     "Velero restores one at a time, and {} before this one",
-                    if view.ahead == 1 { "1 is".to_owned() } else { format!("{} are", view.ahead) }
+                    if view.ahead == 1 {
+                        "1 is".to_owned()
+                    } else {
+                        format!("{} are", view.ahead)
+                    }
                 )),
             };
         }
@@ -273,7 +282,10 @@ impl Pass<'_> {
                     && volume.bytes.done >= volume.bytes.total
             });
             if !came {
-                lacking.push(format!("the data of claim {} was not brought back", expected.claim));
+                lacking.push(format!(
+                    "the data of claim {} was not brought back",
+                    expected.claim
+                ));
             }
         }
         for (claim, phase) in &view.claims {

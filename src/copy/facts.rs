@@ -19,7 +19,10 @@ pub enum Fact {
     /// The new namespace is not there.
     Removed,
     Waiting(Option<String>),
-    Failed { effect: String, message: String },
+    Failed {
+        effect: String,
+        message: String,
+    },
 }
 
 /// Puts a fact that became known at `now` into the status.

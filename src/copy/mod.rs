@@ -22,7 +22,9 @@ pub use decide::{Effect, Policy, Subject, decide};
 pub use facts::{Fact, apply};
 pub use observed::Observed;
 pub use phase::{Phase, phase};
-pub use resource::{Checked, CopyRequest, CopyRequestSpec, CopyStatus, Ending, Made, Outcome, Shown};
+pub use resource::{
+    Checked, CopyRequest, CopyRequestSpec, CopyStatus, Ending, Made, Outcome, Shown,
+};
 
 /// On the Namespace of a copy: the namespace that it is a copy of. Refloat puts it there when it makes the
 /// Namespace and can put it nowhere else; the API server's policies let it delete no Namespace without it.
@@ -48,12 +50,30 @@ pub const BROUGHT: &[(&str, &str)] = &[
     ("deployments.apps", "apps/Deployment"),
     ("replicasets.apps", "apps/ReplicaSet"),
     ("statefulsets.apps", "apps/StatefulSet"),
-    ("deploymentconfigs.apps.openshift.io", "apps.openshift.io/DeploymentConfig"),
-    ("horizontalpodautoscalers.autoscaling", "autoscaling/HorizontalPodAutoscaler"),
-    ("imagestreams.image.openshift.io", "image.openshift.io/ImageStream"),
-    ("networkpolicies.networking.k8s.io", "networking.k8s.io/NetworkPolicy"),
+    (
+        "deploymentconfigs.apps.openshift.io",
+        "apps.openshift.io/DeploymentConfig",
+    ),
+    (
+        "horizontalpodautoscalers.autoscaling",
+        "autoscaling/HorizontalPodAutoscaler",
+    ),
+    (
+        "imagestreams.image.openshift.io",
+        "image.openshift.io/ImageStream",
+    ),
+    (
+        "networkpolicies.networking.k8s.io",
+        "networking.k8s.io/NetworkPolicy",
+    ),
     ("poddisruptionbudgets.policy", "policy/PodDisruptionBudget"),
     ("replicationcontrollers", "ReplicationController"),
-    ("rolebindings.rbac.authorization.k8s.io", "rbac.authorization.k8s.io/RoleBinding"),
-    ("roles.rbac.authorization.k8s.io", "rbac.authorization.k8s.io/Role"),
+    (
+        "rolebindings.rbac.authorization.k8s.io",
+        "rbac.authorization.k8s.io/RoleBinding",
+    ),
+    (
+        "roles.rbac.authorization.k8s.io",
+        "rbac.authorization.k8s.io/Role",
+    ),
 ];

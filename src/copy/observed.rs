@@ -8,6 +8,10 @@ use super::phase::Phase;
 
 /// The world as one pass saw it, read live.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each pass, and it is not kept"
+)]
 pub enum Observed {
     Checking(Box<Survey>),
     /// The new namespace, if it is there.

@@ -93,7 +93,10 @@ pub fn phase(status: &CopyStatus) -> Phase {
     if status.made.is_none() {
         return Phase::Making;
     }
-    let restored = status.restore.as_ref().is_some_and(|run| run.ended_at.is_some());
+    let restored = status
+        .restore
+        .as_ref()
+        .is_some_and(|run| run.ended_at.is_some());
     if !restored {
         return Phase::Restoring;
     }

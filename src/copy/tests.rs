@@ -4,8 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Namespace, Restoring};
 use super::*;
-use crate::request::observed::Verifying;
-use crate::request::resource::{BackupFact, Person, RestoreRun, Source, Withdrawal};
+use crate::request::resource::{BackupFact, Person, Progress, RestoreRun, Source, Withdrawal};
 use crate::request::{Step, tests::build::policy};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -61,8 +60,8 @@ fn run(phase: &str) -> RestoreRun {
         created_at: now(),
         phase: phase.to_owned(),
         started_at: Some(now()),
-        items: Default::default(),
-        bytes: Default::default(),
+        items: Progress::default(),
+        bytes: Progress::default(),
         warnings: 0,
         errors: 0,
         progressed_at: None,
@@ -80,7 +79,12 @@ fn ours(uid: &str) -> Namespace {
     }
 }
 
-fn step(spec: &CopyRequestSpec, status: &CopyStatus, seen: &Observed, now: Timestamp) -> Step<Effect, Fact> {
+fn step(
+    spec: &CopyRequestSpec,
+    status: &CopyStatus,
+    seen: &Observed,
+    now: Timestamp,
+) -> Step<Effect, Fact> {
     let subject = Subject {
         uid: "uid-1",
         created: now,
@@ -128,14 +132,24 @@ fn from_the_check_to_the_end() {
         step(&spec, &after(&facts), &Observed::Namespace(None), now()),
         Step::Act(Effect::MakeNamespace)
     );
-    let made = step(&spec, &after(&facts), &Observed::Namespace(Some(ours("n-1"))), now());
+    let made = step(
+        &spec,
+        &after(&facts),
+        &Observed::Namespace(Some(ours("n-1"))),
+        now(),
+    );
     assert_eq!(made, Step::Record(Fact::Made("n-1".to_owned(), KEPT)));
     facts.push(Fact::Made("n-1".to_owned(), KEPT));
     let mut view = Restoring {
         namespace: Some(ours("n-1")),
         ..Restoring::default()
     };
-    let next = step(&spec, &after(&facts), &Observed::Restoring(view.clone()), now());
+    let next = step(
+        &spec,
+        &after(&facts),
+        &Observed::Restoring(view.clone()),
+        now(),
+    );
     assert_eq!(next, Step::Act(Effect::Restore));
     view.restore = Some(run("Completed"));
     let Step::Record(fact) = step(&spec, &after(&facts), &Observed::Restoring(view), now()) else {
@@ -143,14 +157,17 @@ fn from_the_check_to_the_end() {
     };
     facts.push(fact);
     assert_eq!(phase(&after(&facts)), Phase::Verifying);
-    let seen = Observed::Verifying(Box::new(Verifying::default()), Some(ours("n-1")));
+    let seen = Observed::Verifying(Box::default(), Some(ours("n-1")));
     let Step::Record(fact) = step(&spec, &after(&facts), &seen, now()) else {
         panic!("what is there is written down");
     };
     facts.push(fact);
     assert_eq!(phase(&after(&facts)), Phase::Kept);
     let there = Observed::Namespace(Some(ours("n-1")));
-    assert!(matches!(step(&spec, &after(&facts), &there, now()), Step::Wait { .. }));
+    assert!(matches!(
+        step(&spec, &after(&facts), &there, now()),
+        Step::Wait { .. }
+    ));
     let over = now() + KEPT;
     assert!(matches!(
         step(&spec, &after(&facts), &there, over),
@@ -193,7 +210,12 @@ fn nothing_else_is_ever_deleted_or_restored_into() {
     let all = kept();
     let mut removed = 0;
     for known in 0..=all.len() {
-        for ended in [None, Some(Outcome::Done), Some(Outcome::Withdrawn), Some(Outcome::Failed)] {
+        for ended in [
+            None,
+            Some(Outcome::Done),
+            Some(Outcome::Withdrawn),
+            Some(Outcome::Failed),
+        ] {
             let mut facts = all[..known].to_vec();
             facts.extend(ended.map(|outcome| Fact::Ended(outcome, "over".to_owned())));
             let status = after(&facts);
@@ -219,7 +241,9 @@ fn nothing_else_is_ever_deleted_or_restored_into() {
                             assert_eq!(uid, namespace.uid);
                             assert!(status.ending.is_some(), "{status:?}");
                             assert!(
-                                restore.as_ref().is_none_or(|run| observed::has_ended(&run.phase)),
+                                restore
+                                    .as_ref()
+                                    .is_none_or(|run| observed::has_ended(&run.phase)),
                                 "{restore:?}"
                             );
                         }

@@ -38,7 +38,11 @@ pub struct Order<'a> {
 
 impl Order<'_> {
     fn is_ours(&self, namespace: &core::Namespace) -> bool {
-        namespace.labels().get(names::REQUEST_LABEL).map(String::as_str) == Some(self.uid)
+        namespace
+            .labels()
+            .get(names::REQUEST_LABEL)
+            .map(String::as_str)
+            == Some(self.uid)
             && namespace.labels().contains_key(COPY_LABEL)
     }
 }
@@ -94,7 +98,10 @@ pub async fn make(client: &Client, order: &Order<'_>) -> anyhow::Result<()> {
         }
     }
     labels.insert(names::REQUEST_LABEL.to_owned(), order.uid.to_owned());
-    labels.insert(names::REQUEST_NAME_LABEL.to_owned(), label_value(order.request));
+    labels.insert(
+        names::REQUEST_NAME_LABEL.to_owned(),
+        label_value(order.request),
+    );
     labels.insert(COPY_LABEL.to_owned(), order.namespace.to_owned());
     let namespace = core::Namespace {
         metadata: ObjectMeta {

@@ -85,7 +85,8 @@ impl<C: Chat> Teller<'_, C> {
         let known = |key: &str| told.concerns.contains_key(key);
         // Before the look: what was made meanwhile must not seem late.
         let now = self.config.clock.now();
-        let facts: Facts = notes::observe(kube, self.config, self.shelf, &tenant_of, &known).await?;
+        let facts: Facts =
+            notes::observe(kube, self.config, self.shelf, &tenant_of, &known).await?;
         let began = told.began.unwrap_or(now);
         let found = concerns(&facts, self.policy, began, now);
         let mut after = next(&told, &found, self.policy, |line| harmless(line, LINE), now);

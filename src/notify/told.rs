@@ -78,7 +78,10 @@ pub fn next(
     let quiet = policy.is_quiet(now);
     let waits = |channel: &str| quiet || told.outbox.iter().any(|post| post.channel == channel);
     let mut lines: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
-    let so: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
+    let so: HashSet<&str> = concerns
+        .iter()
+        .map(|concern| concern.key.as_str())
+        .collect();
     next.concerns.retain(|key, known| {
         if so.contains(key.as_str()) {
             return true;

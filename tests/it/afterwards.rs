@@ -45,7 +45,11 @@ async fn it_is_done_only_when_all_has_stayed_well() -> anyhow::Result<()> {
     let well_since = || async {
         let request = world.requests().get(&name).await?;
         let status = request.status.unwrap_or_default();
-        anyhow::ensure!(!phase(&status).is_over(), "it is {:?} already", phase(&status));
+        anyhow::ensure!(
+            !phase(&status).is_over(),
+            "it is {:?} already",
+            phase(&status)
+        );
         anyhow::Ok(status.well_since)
     };
     until(|| async { Ok(well_since().await?.is_some()) }).await?;
@@ -91,15 +95,30 @@ async fn self_heal_does_not_come_back_while_velero_writes() -> anyhow::Result<()
     let name = approved(&world, &mut refloat).await?;
     let request = world.until_phase(&name, Phase::Stuck).await?;
     let stuck = request.status.and_then(|status| status.stuck);
-    assert_eq!(stuck.map(|stuck| stuck.reason), Some(StuckReason::RestoreStalled));
-    refloat.say(&format!("as grace: restore resume {name}")).await?;
-    refloat.until("Velero is still restoring, and cannot be stopped").await?;
+    assert_eq!(
+        stuck.map(|stuck| stuck.reason),
+        Some(StuckReason::RestoreStalled)
+    );
+    refloat
+        .say(&format!("as grace: restore resume {name}"))
+        .await?;
+    refloat
+        .until("Velero is still restoring, and cannot be stopped")
+        .await?;
     let order = Order::read(&world.order("poseidon1").await?)?;
-    assert!(!order.sync_policy.self_heal.value, "self-heal came back meanwhile");
+    assert!(
+        !order.sync_policy.self_heal.value,
+        "self-heal came back meanwhile"
+    );
     faults.release_restores();
-    world.until_phase_through_stuck(&name, Phase::ResumedAsIs).await?;
+    world
+        .until_phase_through_stuck(&name, Phase::ResumedAsIs)
+        .await?;
     let order = Order::read(&world.order("poseidon1").await?)?;
-    assert!(order.sync_policy.self_heal.value, "self-heal did not come back");
+    assert!(
+        order.sync_policy.self_heal.value,
+        "self-heal did not come back"
+    );
     refloat.stop().await?;
     world.end().await
 }
@@ -120,7 +139,10 @@ async fn who_is_to_choose_is_reminded_at_growing_intervals() -> anyhow::Result<(
         .end_next_restore(Ending::Failed("no such bucket".to_owned()));
     let name = approved(&world, &mut refloat).await?;
     let stuck = world.until_phase(&name, Phase::Stuck).await?;
-    let at = stuck.status.and_then(|status| status.stuck).map(|stuck| stuck.at);
+    let at = stuck
+        .status
+        .and_then(|status| status.stuck)
+        .map(|stuck| stuck.at);
     let at = at.expect("it is stuck");
     let reminders = || async {
         let request = world.requests().get(&name).await?;
@@ -133,16 +155,29 @@ async fn who_is_to_choose_is_reminded_at_growing_intervals() -> anyhow::Result<(
         )
     };
     // Some that were due before it was stuck, and three more.
-    until(|| async { Ok(reminders().await?.iter().filter(|reminded| **reminded > at).count() >= 3) }).await?;
+    until(|| async {
+        Ok(reminders()
+            .await?
+            .iter()
+            .filter(|reminded| **reminded > at)
+            .count()
+            >= 3)
+    })
+    .await?;
     let all = reminders().await?;
     for (index, pair) in all.windows(2).enumerate() {
         let pause = pair[1].duration_since(pair[0]);
         let least = bound * (1 << index);
-        assert!(pause >= least, "{pause:?} after reminder {index}, and not {least:?}");
+        assert!(
+            pause >= least,
+            "{pause:?} after reminder {index}, and not {least:?}"
+        );
     }
     refloat.until("Reminder: self-heal").await?;
     // A choice ends it.
-    refloat.say(&format!("as grace: restore retry {name}")).await?;
+    refloat
+        .say(&format!("as grace: restore retry {name}"))
+        .await?;
     world.until_phase_through_stuck(&name, Phase::Done).await?;
     refloat.stop().await?;
     world.end().await
@@ -156,7 +191,10 @@ async fn there_is_no_way_back_once_the_safety_backup_has_expired() -> anyhow::Re
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
     let name = approved(&world, &mut refloat).await?;
     let done = world.until_phase(&name, Phase::Done).await?;
-    let safety = done.status.and_then(|status| status.safety_backup).expect("there is one");
+    let safety = done
+        .status
+        .and_then(|status| status.safety_backup)
+        .expect("there is one");
     let backups = world.velero("Backup", "backups");
     let live = backups.get(&safety.name).await?;
     let ttl = live.data.pointer("/spec/ttl").and_then(|ttl| ttl.as_str());
@@ -171,7 +209,9 @@ async fn there_is_no_way_back_once_the_safety_backup_has_expired() -> anyhow::Re
     let before = world.harbour.platform.snapshot().await?;
     let from = refloat.shown().len();
     refloat.say(&format!("restore undo {name}")).await?;
-    refloat.until_after(from, &format!("There is no backup {}", safety.name)).await?;
+    refloat
+        .until_after(from, &format!("There is no backup {}", safety.name))
+        .await?;
     refloat.stop().await?;
     world.check_untouched(&before, &order).await?;
     world.end().await

@@ -8,10 +8,12 @@
     reason = "nothing outside sees a test binary"
 )]
 
+mod afterwards;
 mod backups_list;
 mod backups_months;
 mod backups_now;
 mod backups_times;
+mod copies;
 mod definitions;
 mod discord_gateway;
 mod discord_hearing;

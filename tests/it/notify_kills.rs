@@ -54,12 +54,7 @@ impl Chat for Adapter {
 }
 
 /// What tells, with what it looks at, until `stop`.
-pub async fn tell(
-    config: Config,
-    clients: Clients,
-    chat: Arc<Adapter>,
-    stop: CancellationToken,
-) {
+pub async fn tell(config: Config, clients: Clients, chat: Arc<Adapter>, stop: CancellationToken) {
     let shelf = Shelf::default();
     let shelving = shelf.run(
         clients.kube.clone(),

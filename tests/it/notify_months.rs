@@ -11,9 +11,9 @@ use harbour::gate::Fate;
 use harbour::velero::{self, Ending};
 use harbour::world::Shape;
 use harbour::{REFLOAT_KUBERNETES_TOKEN, Setup};
+use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::DynamicObject;
@@ -98,8 +98,7 @@ impl Months {
             let line = self.world.here("backups list tenant:poseidon1");
             self.refloat.say(&line).await?;
             let to = self.refloat.until_after(from, "newest first").await?;
-            self.refloat.until_after(to, "\n- ").await?;
-            self.refloat.until_after(to, "\nMore: ").await?;
+            self.refloat.until_after(to, "More: `page:").await?;
             if self.refloat.shown()[from..].contains(&newest) {
                 break;
             }
@@ -123,14 +122,26 @@ impl Months {
         self.looked().await
     }
 
-    /// Every line that was told in a channel, with days and names as they are in every run.
+    /// Everything that was told in a channel, with days and names as they are in every run, whether it was told
+    /// alone or together with more.
     fn all(&self) -> Vec<String> {
         let shown = self.refloat.shown();
-        let new = shown
-            .lines()
-            .filter(|line| line.starts_with("[#"))
-            .map(|line| self.relative(line));
-        self.told.iter().cloned().chain(new).collect()
+        let mut all = self.told.clone();
+        let mut title = String::new();
+        for line in shown.lines().filter(|line| line.starts_with("[#")) {
+            let line = self.relative(line);
+            let Some((channel, text)) = line.split_once(' ') else {
+                continue;
+            };
+            if let Some((heading, _)) = text.split_once(" (").filter(|_| text.ends_with("):")) {
+                title = format!("{channel} {heading}");
+            } else if let Some(one) = text.strip_prefix("- ") {
+                all.push(format!("{title}: {one}"));
+            } else {
+                all.push(line);
+            }
+        }
+        all
     }
 
     /// Dates as days since the first, in text and in the names of backups.
@@ -144,7 +155,6 @@ impl Months {
                 .replace(&date.to_string(), &format!("day {day}"))
                 .replace(&date.strftime("%Y%m%d").to_string(), &format!("day{day}-"));
         }
-        // Backups begin some milliseconds after they are due.
         line
     }
 
@@ -259,7 +269,22 @@ async fn each_thing_is_told_once_over_months() -> anyhow::Result<()> {
         .all()
         .into_iter()
         .partition(|line| line.contains("the bucket is full"));
-    insta::assert_snapshot!(rest.join("\n"), @"");
+    insta::assert_snapshot!(rest.join("\n"), @"
+    [#poseidon] Attention: The backup poseidon1-daily-day15-010000 of day 15 01:00 UTC failed in part: something is missing in it (poseidon1-dev: pod files: no space left on device).
+    [#poseidon] Attention: The backup poseidon1-daily-day16-010000 of day 16 01:00 UTC failed in part: something is missing in it (poseidon1-dev: pod files: no space left on device).
+    [#poseidon] Attention: The schedule poseidon1-daily (0 1 * * *) has no good backup since day 14 01:00 UTC.
+    [#poseidon] Over: The schedule poseidon1-daily is not behind any more.
+    [#platform] Attention: Velero cannot reach the storage location default (connection refused): no backup can be taken there or restored from there.
+    [#platform] Over: The storage location default is available again.
+    [#poseidon] Attention: Velero refuses the schedule poseidon1-odd (invalid schedule: end of range (7) above maximum (6): 7): it takes no backups.
+    [#poseidon] Over: The schedule poseidon1-odd is not refused by Velero any more.
+    [#poseidon] Attention: The schedule poseidon1-daily (0 1 * * *) has no good backup since day 19 01:00 UTC.
+    [#poseidon] Attention: The schedule poseidon1-weekly (0 2 * * 0) has no good backup since day 13 02:00 UTC.
+    [#poseidon] Attention: The last good backup of the tenant poseidon1, poseidon1-weekly-day13-020000, expires at day 43 02:00 UTC, and there is no newer one.
+    [#poseidon] Over: poseidon1-weekly-day13-020000 is not the last good backup of the tenant poseidon1 any more, or has expired.
+    [#poseidon] Over: The schedule poseidon1-daily is not behind any more.
+    [#poseidon] Over: The schedule poseidon1-weekly is not behind any more.
+    ");
     // On 37 days the daily one failed, and on five Sundays the weekly one.
     for day in std::iter::once(18).chain(20..=55) {
         let name = format!("poseidon1-daily-day{day}-");

@@ -31,8 +31,10 @@ pub async fn measure() -> anyhow::Result<()> {
     .await?;
     fill(&world).await?;
     println!("{BACKUPS} Backups and {SCHEDULES} Schedules are in the cluster");
-    let mut running =
-        Running::start(&world, "notifications: { reviewers: platform, every: 2s }\n")?;
+    let mut running = Running::start(
+        &world,
+        "notifications: { reviewers: platform, every: 2s }\n",
+    )?;
     // The first answer may wait for the first reading.
     let read = running
         .ask("as grace: backups overview", "backups.png is in")

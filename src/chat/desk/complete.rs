@@ -128,7 +128,8 @@ impl Desk {
                 .collect(),
         };
         if wanted == Completes::Requests {
-            let schedules = self.offered_schedule_requests(from).await?;
+            let mut schedules = self.offered_schedule_requests(from).await?;
+            schedules.extend(self.active_copies(from).await?);
             values.extend(
                 schedules
                     .into_iter()

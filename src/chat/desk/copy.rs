@@ -22,7 +22,7 @@ use crate::request::resource::{Person, Source, Withdrawal};
 /// sees it. `today` is the day in the zone of the platform.
 ///
 /// Returns the request, or the sentence that refuses it.
-pub fn admit(
+pub(super) fn admit(
     asked: &Asked,
     person: &Person,
     people: &People,
@@ -66,14 +66,14 @@ pub fn admit(
         ));
     }
     let source = &asked.source;
-    let day = match source.day() {
-        None => None,
-        // Written down as a date, so that "yesterday" means the same after midnight.
-        Some(day) => Some(
-            super::request::dated(day, today)
-                .ok_or_else(|| format!("The day {} cannot be worked out.", code(&day.to_string())))?,
-        ),
-    };
+    let day =
+        match source.day() {
+            None => None,
+            // Written down as a date, so that "yesterday" means the same after midnight.
+            Some(day) => Some(super::request::dated(day, today).ok_or_else(|| {
+                format!("The day {} cannot be worked out.", code(&day.to_string()))
+            })?),
+        };
     Ok(CopyRequestSpec {
         tenant: tenant.to_owned(),
         namespace,
@@ -83,7 +83,10 @@ pub fn admit(
             schedule: source.schedule().map(|name| name.as_str().to_owned()),
             day,
         },
-        reason: asked.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+        reason: asked
+            .reason
+            .as_ref()
+            .map(|reason| reason.as_str().to_owned()),
         requester: person.clone(),
         withdrawal: None,
     })
@@ -136,7 +139,10 @@ fn remove(
     }
     let phase = phase_of(request);
     if phase.is_over() || phase == Phase::Removing {
-        return Err(format!("{name} needs no withdrawal: it is {}.", phase.in_words()));
+        return Err(format!(
+            "{name} needs no withdrawal: it is {}.",
+            phase.in_words()
+        ));
     }
     Ok(Withdrawal {
         by: person.clone(),
@@ -159,7 +165,12 @@ impl Desk {
         for length in [7, 10, 18] {
             let name = name(&spec.tenant, &person.chat, &incoming.id, length);
             if self.create_copy(&name, &incoming.id, &spec).await? {
-                tracing::info!(request = name, tenant = spec.tenant, person = person.id, "a copy was asked for");
+                tracing::info!(
+                    request = name,
+                    tenant = spec.tenant,
+                    person = person.id,
+                    "a copy was asked for"
+                );
                 return Ok(format!(
                     "Your request is {}: it is being checked, and its thread says how it goes on. `restore status \
                      {name}` shows where it stands, and `restore withdraw {name}` removes the copy.",
@@ -264,7 +275,11 @@ impl Desk {
             let withdrawal = remove(&request, person, &self.people, Timestamp::now())
                 .map_err(Failure::Refused)?;
             request.spec.withdrawal = Some(withdrawal);
-            match self.copies().replace(&name, &PostParams::default(), &request).await {
+            match self
+                .copies()
+                .replace(&name, &PostParams::default(), &request)
+                .await
+            {
                 Ok(_) => {
                     return Ok(format!(
                         "You have {} removed: its thread says when the namespace {} is gone.",
@@ -317,7 +332,10 @@ mod tests {
             "restore copy tenant:poseidon1 namespace:dev into:dev-copy schedule:daily day:yesterday",
         )
         .unwrap();
-        assert_eq!((spec.namespace.as_str(), spec.into.as_str()), ("poseidon1-dev", "poseidon1-dev-copy"));
+        assert_eq!(
+            (spec.namespace.as_str(), spec.into.as_str()),
+            ("poseidon1-dev", "poseidon1-dev-copy")
+        );
         assert_eq!(spec.source.day.as_deref(), Some("2026-11-24"));
         insta::assert_snapshot!(
             admitted("restore copy tenant:triton2 namespace:dev into:dev-copy").unwrap_err(),

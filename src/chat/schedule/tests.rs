@@ -91,6 +91,7 @@ fn applied(uid: Option<&str>) -> Fact {
         },
         uid.is_none().then(|| Remaining {
             backups: 5,
+            newest: vec!["poseidon1-nightly-20261120033000".to_owned()],
             until: Some("2026-12-20T03:30:00Z".parse().unwrap()),
         }),
     )

@@ -161,6 +161,7 @@ fn what_argo_leaves_is_deleted_if_nothing_speaks_against_it() {
         stage.status.remaining,
         Some(Remaining {
             backups: 2,
+            newest: vec!["a".to_owned(), "b".to_owned()],
             until: Some(at(300))
         })
     );
