@@ -444,6 +444,7 @@ After `restore request tenant:` can follow:
         After `restore` can follow:
         - `request`: Start a restore: it is checked, approved and carried out in a thread of its own
         - `preview`: Show what a restore would delete and bring back, touching nothing
+        - `copy`: Restore a namespace beside the original, into a new one
         - `status`: Show where a request stands
         - `withdraw`: Call a request off; possible until something is deleted
         - `retry`: Go on with a request that is stuck
