@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::controller;
 use crate::copy::CopyRequest;
 use crate::effects::Clients;
@@ -24,10 +24,12 @@ use crate::web;
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
 /// fails only if it cannot begin.
 pub async fn serve<C: Chat>(
-    config: Arc<Config>,
+    live: impl Into<Live>,
     chat: Arc<C>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let live = live.into();
+    let config = live.now();
     let clients = Clients::connect(&config).await?;
     check_definitions(&clients, &config).await?;
     let context = RenderContext {
@@ -44,13 +46,14 @@ pub async fn serve<C: Chat>(
         client: clients.kube.clone(),
         namespace: config.namespace.clone(),
         velero_namespace: config.velero.namespace.clone(),
+        live: live.clone(),
         people: Arc::new(config.policy.people.clone()),
         rights: chat.rights(),
         lookup: lookup(clients.github.clone()),
         previews: {
-            let (config, clients) = (Arc::clone(&config), clients.clone());
+            let (live, clients) = (live.clone(), clients.clone());
             Arc::new(move |spec| {
-                let (config, clients) = (Arc::clone(&config), clients.clone());
+                let (config, clients) = (live.now(), clients.clone());
                 async move { controller::preview(&config, &clients, spec).await }.boxed()
             })
         },
@@ -68,6 +71,17 @@ pub async fn serve<C: Chat>(
         offered: Offered::default(),
     });
     let rights = chat.rights();
+    let configuring = {
+        let (chat, mut live, stop) = (Arc::clone(&chat), live.clone(), stop.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = live.changed() => chat.configure(&live.now()),
+                }
+            }
+        }
+    };
     // Kept aside, since ending everything may take longer than is waited for.
     let failed = tokio::sync::Mutex::new(None);
     let connected = {
@@ -101,8 +115,8 @@ pub async fn serve<C: Chat>(
         context,
         stop.clone(),
     );
-    let telling = notify::run::run(
-        Arc::clone(&config),
+    let telling = tell(
+        live.clone(),
         clients.clone(),
         shelf.clone(),
         Arc::clone(&chat),
@@ -125,12 +139,20 @@ pub async fn serve<C: Chat>(
         config.policy.poll.unsigned_abs(),
         stop.clone(),
     ));
-    let working = controller::run(config, clients, &wake, rights, stop.clone());
+    let working = controller::run(live.clone(), clients, &wake, rights, stop.clone());
     let everything = async {
         tokio::join!(
-            connected, publishing, schedules, copies, telling, answering, shelving, working
+            connected,
+            publishing,
+            schedules,
+            copies,
+            telling,
+            answering,
+            shelving,
+            configuring,
+            working
         )
-        .7
+        .8
     };
     let patience = async {
         stop.cancelled().await;
@@ -152,6 +174,39 @@ pub async fn serve<C: Chat>(
 
 /// How long what is under way may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// Tells people what they did not ask about; anew when the configuration changes.
+async fn tell<C: Chat>(
+    mut live: Live,
+    clients: Clients,
+    shelf: Shelf,
+    chat: Arc<C>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let until = stop.child_token();
+        let told = notify::run::run(
+            live.now(),
+            clients.clone(),
+            shelf.clone(),
+            Arc::clone(&chat),
+            until.clone(),
+        );
+        let mut told = std::pin::pin!(told);
+        tokio::select! {
+            // It returns at once where nobody is to be told anything.
+            () = &mut told => tokio::select! {
+                () = stop.cancelled() => {}
+                () = live.changed() => {}
+            },
+            () = live.changed() => {
+                until.cancel();
+                // What was said is written down.
+                told.await;
+            }
+        }
+    }
+}
 
 fn lookup(github: Github) -> OrderLookup {
     Arc::new(move |tenant| {

@@ -34,7 +34,10 @@ fn overview() -> String {
     );
     for spec in grammar() {
         for form in spec.forms().filter(|form| form.is_available()) {
-            line(&mut text, form);
+            put(
+                &mut text,
+                format_args!("- `/{}`: {}\n", form.line, brief(form.doc)),
+            );
         }
     }
     text.push_str("\nNot available yet:");
@@ -47,10 +50,16 @@ fn overview() -> String {
     }
     text.push_str(
         ".\n\nThe same lines work as text, with or without the `/`; options are written `name:value`, and a value of \
-         several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> \
-         because <reason>`.\nMore about one of them: `/refloat help restore request`.",
+         several words in quotes.\nMore about one of them: `/refloat help restore request`.",
     );
     text
+}
+
+/// What a command does, in as few words as will do: the overview of all has to fit a
+/// message.
+fn brief(doc: &str) -> String {
+    let first = doc.split([':', ';']).next().unwrap_or(doc);
+    first.replace(", by pull request", "")
 }
 
 fn about_command(spec: &CommandSpec) -> String {
@@ -128,11 +137,11 @@ mod tests {
         insta::assert_snapshot!(help(None).unwrap(), @"
         **Refloat** restores namespaces of a tenant from their Velero backups, with an approval and by pull request.
 
-        - `/restore request`: Start a restore: it is checked, approved and carried out in a thread of its own
+        - `/restore request`: Start a restore
         - `/restore preview`: Show what a restore would delete and bring back, touching nothing
         - `/restore copy`: Restore a namespace beside the original, into a new one
         - `/restore status`: Show where a request stands
-        - `/restore withdraw`: Call a request off; possible until something is deleted
+        - `/restore withdraw`: Call a request off
         - `/restore retry`: Go on with a request that is stuck
         - `/restore undo`: Go back to the safety backup of a request, by a new request of its own
         - `/restore resume`: Turn self-heal on again with things as they are, if a request is stuck
@@ -144,12 +153,12 @@ mod tests {
         - `/backups list`: List the backups of a tenant with age, size, phase and expiry
         - `/backups now`: Take a backup at once, as a schedule would
         - `/backups overview`: Show namespaces without a good backup, and runs that were missed
-        - `/schedule add`: Order a new backup schedule, by pull request
-        - `/schedule change`: Change a backup schedule, by pull request
-        - `/schedule remove`: Take a backup schedule out of the order, by pull request
+        - `/schedule add`: Order a new backup schedule
+        - `/schedule change`: Change a backup schedule
+        - `/schedule remove`: Take a backup schedule out of the order
         - `/schedule list`: List the backup schedules of a tenant
         - `/schedule status`: Show where a request to change schedules stands
-        - `/schedule withdraw`: Call a request off; possible until it is in the order
+        - `/schedule withdraw`: Call a request off
         - `/schedule retry`: Go on with a request that is stuck
         - `/schedule leave`: End a request that is stuck, with things as they are
         - `/refloat help`: Explain the commands, or one of them
@@ -157,7 +166,7 @@ mod tests {
 
         Not available yet: `/refloat pause`.
 
-        The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes. In plain words: `restore backup <name> of namespace <name> from schedule <name> because <reason>`.
+        The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes.
         More about one of them: `/refloat help restore request`.
         ");
     }
@@ -235,7 +244,7 @@ mod tests {
         for topic in topics {
             let text = help(topic).unwrap();
             assert!(
-                text.chars().count() < 2500,
+                text.chars().count() < 2000,
                 "{topic:?} has {}",
                 text.chars().count()
             );

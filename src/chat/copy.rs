@@ -266,7 +266,7 @@ fn messages(view: &View<'_>) -> Vec<Message> {
             at,
             text: cut(&text, Message::MOST),
             ask: false,
-            digest: None,
+            asks: None,
         });
     };
     say(

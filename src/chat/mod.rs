@@ -43,7 +43,7 @@ use rights::{Configured, Rights};
 
 pub(crate) use harmless::{cut, harmless};
 pub use render::{RenderContext, render};
-pub use thread::{Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
+pub use thread::{Asks, Bar, Card, Field, Message, Stage, Thread, Tone, Unit};
 pub(crate) use words::put;
 
 /// Words for what others render too: the tables of backups.
@@ -52,6 +52,7 @@ pub(crate) mod in_words {
     pub(crate) use super::words::{between, bytes};
 }
 
+use crate::config::Config;
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -72,9 +73,8 @@ pub struct Answer {
     pub text: String,
     /// Nothing was done of what they said.
     pub refused: bool,
-    /// What there is more to it than a message takes. A chat that takes no files
-    /// says what it holds.
-    pub attachment: Option<Attachment>,
+    /// What there is more to it than a message takes.
+    pub file: Option<Attachment>,
 }
 
 impl From<String> for Answer {
@@ -82,17 +82,7 @@ impl From<String> for Answer {
         Self {
             text,
             refused: false,
-            attachment: None,
-        }
-    }
-}
-
-impl Answer {
-    /// The text, and what the file holds.
-    pub fn whole(&self) -> String {
-        match &self.attachment {
-            Some(file) => format!("{}\n{}", self.text, file.text),
-            None => self.text.clone(),
+            file: None,
         }
     }
 }
@@ -103,7 +93,9 @@ pub enum Aside {
     /// Somebody is typing and wants to know what can follow.
     Completing(Completing),
     /// Somebody took back the approval that they gave.
-    TakenBack(TakenBack),
+    TakenBack(Marked),
+    /// Somebody denied without a word, by a mark.
+    Denied(Marked),
 }
 
 #[derive(Debug)]
@@ -122,8 +114,9 @@ pub struct Offer {
     pub doc: String,
 }
 
+/// A mark that was put to a request, or taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakenBack {
+pub struct Marked {
     pub from: Person,
     /// The name of the request.
     pub request: String,
@@ -131,22 +124,30 @@ pub struct TakenBack {
     pub id: String,
 }
 
-/// A file that goes with a message.
+/// A file that goes with a message: a picture, or a text that is too long for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct Attachment {
     /// With its ending, such as `backups.png`.
     pub name: String,
-    /// Such as `image/png`.
-    pub media_type: &'static str,
     pub bytes: Vec<u8>,
 }
 
-/// A text that is too long for a message, to be shown as a file beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// The name of the file.
-    pub name: String,
-    pub text: String,
+impl Attachment {
+    /// A file of text.
+    pub fn text(name: String, text: String) -> Self {
+        Self {
+            name,
+            bytes: text.into_bytes(),
+        }
+    }
+
+    /// What the file says, if it is one of text, which its ending tells.
+    pub fn as_text(&self) -> Option<&str> {
+        let (_, ending) = self.name.rsplit_once('.')?;
+        matches!(ending, "txt" | "log")
+            .then(|| std::str::from_utf8(&self.bytes).ok())
+            .flatten()
+    }
 }
 
 /// A chat service.
@@ -155,27 +156,14 @@ pub trait Chat: Send + Sync + 'static {
     /// ended for good. May be dropped while it waits without losing anything.
     fn receive(&self) -> impl Future<Output = Option<Incoming>> + Send;
 
-    /// Answers a person, so that only they need to see it. The text is lightly
-    /// Markdown: `**bold**`, code spans, lists, and `\` before what would be markup.
+    /// Answers a person, so that only they need to see it, or says more after an
+    /// answer, such as how what they asked for goes on. The text is lightly Markdown:
+    /// `**bold**`, code spans, lists, and `\` before what would be markup.
     fn reply(
         &self,
         to: &Incoming,
         answer: &Answer,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
-
-    /// Answers a person with files, or says more after an answer, such as how what they asked for goes on.
-    /// The first for a message is its answer, so that nobody need call [`Chat::reply`] before. The text is
-    /// as for that; a chat that takes no files leaves them out.
-    fn show(
-        &self,
-        to: &Incoming,
-        text: &str,
-        files: &[File],
-    ) -> impl Future<Output = anyhow::Result<()>> + Send {
-        let _ = files;
-        let answer = Answer::from(text.to_owned());
-        async move { self.reply(to, &answer).await }
-    }
 
     /// Makes the chat's thread of a request match: creates it if there is none,
     /// edits the card in place if it differs, and appends the messages that are
@@ -217,6 +205,11 @@ pub trait Chat: Send + Sync + 'static {
     /// Waits for the next thing that is heard besides lines.
     fn aside(&self) -> impl Future<Output = Aside> + Send {
         std::future::pending()
+    }
+
+    /// Takes over what may change of the configuration while Refloat runs.
+    fn configure(&self, config: &Config) {
+        let _ = config;
     }
 
     /// What the chat knows of people's rights.

@@ -31,6 +31,7 @@ pub fn render(request: &RestoreRequest, context: &RenderContext) -> Thread {
         .iter()
         .map(|namespace| plain(namespace, 63))
         .collect();
+    let messages = milestones::messages(&view);
     Thread {
         request: view.name.to_owned(),
         uid: view.uid.to_owned(),
@@ -39,8 +40,9 @@ pub fn render(request: &RestoreRequest, context: &RenderContext) -> Thread {
             100,
         ),
         card: card::card(&view),
-        messages: milestones::messages(&view),
-        over: view.phase.is_over(),
+        // A denial may still be given its reason.
+        over: view.phase.is_over() && !messages.iter().any(|message| message.ask),
+        messages,
     }
 }
 

@@ -34,8 +34,17 @@ pub struct Message {
     pub text: String,
     /// It waits for a reviewer: to be shown to them, with buttons where there are any.
     pub ask: bool,
-    /// What a reviewer is asked to approve: the first characters of its digest.
-    pub digest: Option<String>,
+    /// What a reviewer is asked for by it, or was.
+    pub asks: Option<Asks>,
+}
+
+/// What a reviewer can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// To approve what has a digest that begins so.
+    Approval(String),
+    /// To say why they denied it, which a mark does not.
+    Reason,
 }
 
 impl Message {

@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chat::console::{Console, ConsoleOptions};
 use crate::chat::discord::Discord;
-use crate::config::{Chat, Config};
+use crate::config::{Chat, Config, Reloader};
 use crate::effects::Clients;
 use crate::serve::serve;
 
 /// Runs with the configuration at `path` until SIGTERM, SIGINT, or the end of
 /// the input of a chat on a terminal.
 pub fn run(path: &Path) -> anyhow::Result<()> {
-    let config = Arc::new(Config::load(path)?);
+    let (live, reloader) = Reloader::open(path)?;
+    let config = live.now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -35,15 +36,16 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
             tracing::info!("stopping");
             stopper.cancel();
         });
+        tokio::spawn(reloader.run(stop.clone()));
         match &config.chat {
             Chat::Console { user } => {
                 let chat = on_this_terminal(user, &config);
-                serve(Arc::clone(&config), Arc::new(chat), stop).await
+                serve(live, Arc::new(chat), stop).await
             }
             Chat::Discord(discord) => {
                 let kube = Clients::connect(&config).await?.kube;
                 let chat = Discord::new(discord, kube, &config.namespace)?;
-                serve(Arc::clone(&config), Arc::new(chat), stop).await
+                serve(live, Arc::new(chat), stop).await
             }
         }
     });

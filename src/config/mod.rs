@@ -4,6 +4,7 @@ mod discord;
 mod github;
 mod notifications;
 mod reader;
+mod reload;
 mod secret;
 mod web;
 
@@ -22,6 +23,7 @@ use crate::schedule_times::VeleroVersion;
 pub use discord::{Discord, Id, RoleGrant};
 pub use github::{Github, MergeMethod};
 pub use reader::Fault;
+pub use reload::{Live, Reloader};
 pub use secret::Secret;
 pub use web::Web;
 
@@ -87,9 +89,12 @@ impl Config {
     ///
     /// The error names every fault at once, each by its path in the file.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
-        Self::parse(&text).map_err(|faults| {
+        Self::of_file(path, &text_of(path)?)
+    }
+
+    /// The same from the text of a file that was read.
+    fn of_file(path: &Path, text: &str) -> anyhow::Result<Self> {
+        Self::parse(text).map_err(|faults| {
             let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
             anyhow::anyhow!(
                 "the configuration {} has {} to put right:\n{}",
@@ -221,6 +226,11 @@ impl Config {
             clock: Clock::system(),
         })
     }
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration {} cannot be read", path.display()))
 }
 
 fn version(section: &mut Section) -> Option<VeleroVersion> {

@@ -9,6 +9,7 @@ use super::survey::order;
 use super::{Context, round, status, uid};
 use crate::effects::github::{self, describe};
 use crate::effects::{argocd, clear, velero};
+use crate::request::resource::ReminderOf;
 use crate::request::{Approved, Effect, Fact, Opened, RestoreRequest, Which, summary};
 
 /// Does one effect. `None`: done, and the next look will show it.
@@ -95,6 +96,29 @@ pub(super) async fn act(
                 .say_lines_once(number(request, which)?, &format!("{uid} summary"), &lines)
                 .await?;
             Some(Fact::Summarized)
+        }
+        Effect::Remind => {
+            let since = facts
+                .pause
+                .as_ref()
+                .and_then(|pause| pause.merged.as_ref())
+                .map(|merged| merged.at.strftime("%Y-%m-%d %H:%M UTC").to_string())
+                .unwrap_or_default();
+            let sent = facts
+                .reminders
+                .iter()
+                .filter(|reminder| reminder.about == ReminderOf::SelfHealOff)
+                .count();
+            let words = format!(
+                "Reminder: self-heal of the tenant {} is off since {since}, until this pull \
+                 request is merged. Please review it.",
+                request.spec.tenant
+            );
+            let marker = format!("{uid} reminder {sent}");
+            github
+                .say_once(number(request, Which::Resume)?, &marker, &words)
+                .await?;
+            Some(Fact::ReviewersReminded)
         }
         Effect::Restore => {
             let backup = &facts

@@ -34,7 +34,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::chat::rights::Rights as PeoplesRights;
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::copy::CopyRequest;
 use crate::effects::cluster::Contents;
 use crate::effects::rights::Rights;
@@ -54,27 +54,39 @@ const STEPS: usize = 64;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// What every pass needs.
+#[derive(Clone)]
 struct Context {
+    /// As it was when the pass began.
     config: Arc<Config>,
+    /// As it is now.
+    live: Live,
     clients: Clients,
     requests: Api<RestoreRequest>,
     schedules: Api<ScheduleRequest>,
     copies: Api<CopyRequest>,
     recorder: kube::runtime::events::Recorder,
-    rights: Rights,
+    rights: Arc<Rights>,
     /// What the chat knows of people's rights.
     people: Arc<dyn PeoplesRights>,
     /// Held from looking at the other requests until the outcome is written, so
     /// that two requests cannot both find a namespace free (S7).
-    admission: Mutex<()>,
+    admission: Arc<Mutex<()>>,
     /// What the backup of the last request that was verified holds: a Completed
     /// backup does not change, and its lists are large.
-    holdings: Mutex<Option<Arc<Holdings>>>,
+    holdings: Arc<Mutex<Option<Arc<Holdings>>>>,
     /// What is left of the namespaces that are being cleared, by the request's uid.
-    sweeps: Mutex<HashMap<String, Sweep>>,
+    sweeps: Arc<Mutex<HashMap<String, Sweep>>>,
 }
 
 impl Context {
+    /// The same by the configuration as it is now, for one pass.
+    fn for_a_pass(&self) -> Self {
+        Self {
+            config: self.live.now(),
+            ..self.clone()
+        }
+    }
+
     /// What is left in the namespaces of a request whose clearing has begun, and
     /// whether it was listed just now.
     async fn swept(
@@ -138,12 +150,13 @@ impl Context {
 
 /// Runs until `stop`, or until the watches cannot be set up.
 pub async fn run(
-    config: Arc<Config>,
+    live: Live,
     clients: Clients,
     wake: &Waker,
     people: Arc<dyn PeoplesRights>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let config = live.now();
     let client = clients.kube.clone();
     let requests: Api<RestoreRequest> = Api::namespaced(client.clone(), &config.namespace);
     let context = Arc::new(Context {
@@ -151,16 +164,17 @@ pub async fn run(
         schedules: Api::namespaced(client.clone(), &config.namespace),
         copies: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
-        admission: Mutex::new(()),
-        holdings: Mutex::new(None),
-        sweeps: Mutex::new(HashMap::new()),
-        rights: Rights::new(
+        admission: Arc::default(),
+        holdings: Arc::default(),
+        sweeps: Arc::default(),
+        rights: Arc::new(Rights::new(
             client.clone(),
             config.clearing_role.clone(),
             &config.namespace,
-        ),
+        )),
         people,
         config: Arc::clone(&config),
+        live,
         clients,
     });
     sweep_rights(&context, &stop).await;
@@ -400,6 +414,7 @@ async fn reconcile<M: Machine>(
         // Writing down a failure wakes us as well; it must not cut the pause short.
         return Ok(Action::requeue(pause));
     }
+    let context = context.for_a_pass();
     for _ in 0..STEPS {
         match turn(&context, request).await? {
             Turn::Go(next) => request = *next,

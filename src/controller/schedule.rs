@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt as _};
 use super::Context;
 use super::machine::Machine;
 use super::wake::Wake;
-use crate::effects::github::{Closing, Merging, Proposal, Proposed, describe_schedule};
+use crate::effects::github::{Closing, Merging, Proposal, Proposed, describe_schedule, mirrored};
 use crate::effects::{argocd, schedules};
 use crate::order::{OrderError, ScheduleName};
 use crate::request::decide::MERGE_BLOCKED;
@@ -363,6 +363,13 @@ async fn act(
                     Closing::Closed => Fact::PullClosed,
                 },
             )
+        }
+        Effect::Mirror => {
+            let pull = opened(&status)?;
+            let approved = status.approved.as_ref().context("nobody approved it")?;
+            let (marker, text) = mirrored(&uid(request), pull, approved);
+            github.say_once(pull.number, &marker, &text).await?;
+            Some(Fact::Mirrored)
         }
         Effect::Look(namespace, name) => {
             argocd::look(kube, &namespace, &name).await?;

@@ -83,6 +83,8 @@ pub enum Fact {
     /// All is well with self-heal on again, or no longer is.
     Well(bool),
     Summarized,
+    /// The reviewers of the resume were told that self-heal is off until it is merged.
+    ReviewersReminded,
     Resumed,
     Stuck(Box<Stuck>),
     Chosen(Choice),
@@ -283,6 +285,7 @@ pub fn apply(status: &mut RestoreStatus, fact: Fact, now: Timestamp) {
         Fact::Summarized => {
             status.summarized_at.get_or_insert(now);
         }
+        Fact::ReviewersReminded => status.resume_reminded_at = Some(now),
         Fact::Resumed => {
             status.resumed_at.get_or_insert(now);
         }

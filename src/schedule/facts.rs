@@ -22,6 +22,8 @@ pub enum Fact {
     PullHead(String),
     PullMerged(Option<String>),
     PullClosed,
+    /// What was said in chat is written into the pull request.
+    Mirrored,
     Approved(Approved),
     /// The approval no longer holds, and why.
     Voided(String),
@@ -118,6 +120,11 @@ pub fn apply(status: &mut ScheduleStatus, fact: Fact, now: Timestamp) {
             }
         }
         Fact::Approved(approved) => status.approved = Some(approved),
+        Fact::Mirrored => {
+            if let Some(approved) = &mut status.approved {
+                approved.mirrored_at.get_or_insert(now);
+            }
+        }
         Fact::Voided(message) => {
             status.approved = None;
             status.voided = Some(Note { at: now, message });

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -154,9 +155,13 @@ impl Small {
 }
 
 /// Publishes one request from its question to its end, and dies at a send. True
-/// if there was such a send.
-async fn dies(at: usize, death: Death) -> anyhow::Result<bool> {
+/// if there was such a send. `old`: at the end the card is over an hour old, so that it
+/// is sent anew and the old one deleted.
+async fn dies(at: usize, death: Death, old: bool) -> anyhow::Result<bool> {
     let small = Small::start().await?;
+    if old {
+        small.discord.backdate(Duration::from_hours(2));
+    }
     let sends = Arc::new(AtomicUsize::new(0));
     let dead = Arc::new(AtomicBool::new(false));
     let struck = Arc::new(AtomicBool::new(false));
@@ -170,7 +175,8 @@ async fn dies(at: usize, death: Death) -> anyhow::Result<bool> {
             if dead.load(Ordering::SeqCst) {
                 return Fate::CutBefore;
             }
-            let send = discord && matches!(call.method, Method::POST | Method::PATCH);
+            let send =
+                discord && matches!(call.method, Method::POST | Method::PATCH | Method::DELETE);
             if !send || sends.fetch_add(1, Ordering::SeqCst) != at {
                 return Fate::Pass;
             }
@@ -222,6 +228,7 @@ async fn dies(at: usize, death: Death) -> anyhow::Result<bool> {
         })
         .context("nothing is asked")?;
     let digest = question.split(' ').nth(1).context("no digest")?;
+    discord.backdate(Duration::ZERO);
     small.set(&done(digest)).await?;
     until(|| {
         let revived = revive();
@@ -239,7 +246,6 @@ async fn dies(at: usize, death: Death) -> anyhow::Result<bool> {
     })
     .await
     .with_context(shown)?;
-    drop(process);
     anyhow::ensure!(discord.threads().len() == 1, "{:?}", discord.threads());
     let starters = discord.messages_with(ids::CHANNEL, NAME);
     anyhow::ensure!(starters.len() == 1, "{}", discord.shown(ids::CHANNEL));
@@ -253,17 +259,28 @@ async fn dies(at: usize, death: Death) -> anyhow::Result<bool> {
     once.dedup();
     anyhow::ensure!(once.len() == said.len(), "something is said twice:\n{seen}");
     anyhow::ensure!(said.len() >= 15, "something is missing:\n{seen}");
-    anyhow::ensure!(seen.matches("| Restore of ").count() == 1, "cards:\n{seen}");
+    // The old card is deleted last of all.
+    until(|| {
+        let revived = revive();
+        let seen = shown();
+        async move {
+            revived?;
+            Ok(seen.matches("| Restore of ").count() == 1)
+        }
+    })
+    .await
+    .with_context(shown)?;
+    drop(process);
     let violations = discord.violations();
     anyhow::ensure!(violations.is_empty(), "{violations:#?}");
     Ok(struck.load(Ordering::SeqCst))
 }
 
-async fn killed_at_every_send(death: Death) -> anyhow::Result<()> {
+async fn killed_at_every_send(death: Death, old: bool) -> anyhow::Result<()> {
     let mut kills = 0;
     let mut runs = futures::stream::iter(0..)
         .map(|at| async move {
-            dies(at, death)
+            dies(at, death, old)
                 .await
                 .with_context(|| format!("killed {death:?} send {at}"))
         })
@@ -281,12 +298,22 @@ async fn killed_at_every_send(death: Death) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_every_send() -> anyhow::Result<()> {
-    killed_at_every_send(Death::Before).await
+    killed_at_every_send(Death::Before, false).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_every_send() -> anyhow::Result<()> {
-    killed_at_every_send(Death::After).await
+    killed_at_every_send(Death::After, false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_every_send_of_a_card_that_is_old() -> anyhow::Result<()> {
+    killed_at_every_send(Death::Before, true).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_every_send_of_a_card_that_is_old() -> anyhow::Result<()> {
+    killed_at_every_send(Death::After, true).await
 }
 
 fn request() -> anyhow::Result<RestoreRequest> {

@@ -1,4 +1,9 @@
 //! Discord away, wrong or slow: the restore does not wait, the thread converges.
+//!
+//! Five minutes are shortened here: a restore in the harbour takes seconds, and Discord
+//! fails for all of it, from the approval to past its end, which is what an outage of five
+//! minutes is to a restore of five minutes. That Discord is asked ever more rarely
+//! meanwhile is held by how often it is asked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

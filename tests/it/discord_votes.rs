@@ -121,6 +121,38 @@ async fn a_role_taken_away_before_the_clearing_voids_the_approval() -> anyhow::R
     chatted.world.end().await
 }
 
+/// What was asked before something changed is no question any more, whoever marks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_on_an_old_question_counts_for_nothing() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let (world, discord) = (&chatted.world, &chatted.discord);
+    let refloat = chatted.refloat()?;
+    let name = chatted.ask().await?;
+    let (thread, first) = chatted.question(&name).await?;
+    // Something new that nobody was shown, before the clearing.
+    world.harbour.velero.faults().stall_backups(true);
+    let pressed = discord.press(ids::GRACE, first, "Approve")?;
+    discord.words(pressed).await?;
+    chatted.until_phase(&name, Phase::Protecting).await?;
+    world.config_map("poseidon1-dev", "newcomer").await?;
+    world.harbour.velero.faults().stall_backups(false);
+    let second = discord
+        .message_with(thread, "approve or deny again")
+        .await?;
+    discord.react(ids::LINUS, first, YES);
+    discord
+        .message_with(thread, "has changed meanwhile")
+        .await?;
+    until(|| async { Ok(discord.reactions(first).is_empty()) }).await?;
+    let status = world.requests().get(&name).await?.status;
+    assert!(status.is_some_and(|status| status.approved.is_none()));
+    discord.react(ids::LINUS, second, YES);
+    chatted.until_phase(&name, Phase::Done).await?;
+    refloat.stop().await?;
+    chatted.check()?;
+    chatted.world.end().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_asks_for_its_reason() -> anyhow::Result<()> {
     let chatted = Chatted::start().await?;
@@ -156,18 +188,60 @@ async fn a_denial_asks_for_its_reason() -> anyhow::Result<()> {
     chatted.world.end().await
 }
 
+/// A cross denies at once, since a no must not wait; what it does not say, why, is
+/// asked for in the thread.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cross_denies_and_the_command_asks_for_a_reason() -> anyhow::Result<()> {
+async fn a_cross_denies_and_is_asked_for_its_reason() -> anyhow::Result<()> {
     let chatted = Chatted::start().await?;
     let discord = &chatted.discord;
     let refloat = chatted.refloat()?;
     let name = chatted.ask().await?;
     let (thread, question) = chatted.question(&name).await?;
+    // The command asks for one beforehand.
     let asked = discord.slash(ids::GRACE, thread, "deny", &[])?;
     assert!(matches!(discord.answer(asked).await?, Answer::Form(_)));
+    // Neither whoever asked nor a stranger denies by it.
+    for user in [ids::ADA, ids::MALLORY] {
+        discord.react(user, question, NO);
+        until(|| async { Ok(discord.reactions(question).is_empty()) }).await?;
+    }
+    assert_eq!(votes(&chatted, &name).await?, 0);
+
     discord.react(ids::GRACE, question, NO);
     chatted.until_phase(&name, Phase::Denied).await?;
+    let why = discord
+        .message_with(thread, "needs to know why you denied it")
+        .await?;
+    // A process that begins now still takes the reason.
     refloat.stop().await?;
+    let refloat = chatted.refloat()?;
+    chatted.ready().await?;
+    let form = |user| async move {
+        let pressed = discord.press(user, why, "Say why")?;
+        let Answer::Form(form) = discord.answer(pressed).await? else {
+            anyhow::bail!("no form was shown");
+        };
+        let sent = discord.submit(user, thread, &form, "the ledger is @everyone's, wait")?;
+        discord.words(sent).await
+    };
+    // Only the one who denied it can say why.
+    let words = form(ids::LINUS).await?;
+    assert!(words.contains("does not wait for approval"), "{words}");
+    let words = form(ids::GRACE).await?;
+    assert!(words.starts_with("You said why you denied"), "{words}");
+    discord
+        .message_with(thread, "says why: the ledger is")
+        .await?;
+    until(|| async { Ok(discord.shown(thread).contains("(Say why)")) }).await?;
+    assert!(!discord.shown(thread).contains("@everyone"));
+    let request = chatted.world.requests().get(&name).await?;
+    assert_eq!(
+        request.spec.votes[0].reason.as_deref(),
+        Some("the ledger is @everyone's, wait")
+    );
+    assert_eq!(discord.pinged(thread), [format!("<@&{}>", ids::REVIEWERS)]);
+    refloat.stop().await?;
+    chatted.check_thread(thread, "says why")?;
     chatted.check()?;
     chatted.world.end().await
 }

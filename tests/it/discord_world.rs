@@ -1,12 +1,13 @@
 //! Refloat on the harbour's Discord.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use harbour::Setup;
 use harbour::discord::{Options, REFLOAT_DISCORD_TOKEN, Server, ids};
 use refloat::chat::discord::Discord;
-use refloat::config::{Chat, Config};
+use refloat::config::{Chat, Config, Live, Reloader};
 use refloat::effects::Clients;
 use refloat::request::Phase;
 use refloat::serve::serve;
@@ -170,6 +171,16 @@ impl OnDiscord {
     /// Starts Refloat as `refloat run` would.
     pub fn start(config: &str) -> anyhow::Result<Self> {
         let config = Config::parse(config).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        Self::start_by(Live::from(Arc::new(config)), None)
+    }
+
+    /// The same with a configuration in a file, which may change.
+    pub fn start_file(path: &Path) -> anyhow::Result<Self> {
+        let (live, reloader) = Reloader::open(path)?;
+        Self::start_by(live, Some(reloader))
+    }
+
+    fn start_by(live: Live, reloader: Option<Reloader>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("refloat")
@@ -179,13 +190,17 @@ impl OnDiscord {
         let ended: Arc<Mutex<Option<anyhow::Result<()>>>> = Arc::default();
         let (outcome, stopping) = (Arc::clone(&ended), stop.clone());
         runtime.spawn(async move {
+            if let Some(reloader) = reloader {
+                tokio::spawn(reloader.run(stopping.clone()));
+            }
             let run = async {
+                let config = live.now();
                 let Chat::Discord(section) = &config.chat else {
                     anyhow::bail!("the configuration names no Discord");
                 };
                 let kube = Clients::connect(&config).await?.kube;
                 let chat = Discord::new(section, kube, &config.namespace)?;
-                serve(Arc::new(config.clone()), Arc::new(chat), stopping).await
+                serve(live, Arc::new(chat), stopping).await
             };
             let result = run.await;
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);

@@ -133,16 +133,41 @@ async fn closing_the_pull_request_is_a_denial() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_answers_and_it_expires() -> anyhow::Result<()> {
-    let stage = Stage::asked(
+async fn nobody_answers_and_is_reminded_once() -> anyhow::Result<()> {
+    let mut stage = Stage::asked(
         Shape::small(),
-        "approval: { coversResume: true, remindAfter: [100ms], expiresAfter: 1s }\npace: { pullRequests: 50ms, lookAgain: 20ms }",
+        "approval: { coversResume: true, remindAfter: [100ms] }\npace: { pullRequests: 50ms, lookAgain: 20ms }",
     )
     .await?;
-    stage.world.until_phase(&stage.name, Phase::Expired).await?;
+    stage.refloat.until("still waits for a reviewer").await?;
     let request = stage.world.requests().get(&stage.name).await?;
     assert_eq!(request.status.map(|status| status.reminders.len()), Some(1));
-    assert!(matches!(stage.pull().await?.status, PullStatus::Closed));
+    stage.refloat.say("restore withdraw").await?;
+    stage.ends(Phase::Withdrawn).await
+}
+
+/// How far it comes before that depends on how fast this machine is.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_answers_and_it_expires() -> anyhow::Result<()> {
+    let world = Stage::world(Shape::small()).await?;
+    let config = world.harbour.refloat_config(
+        "approval: { coversResume: true, expiresAfter: 1s }\npace: { pullRequests: 50ms, lookAgain: 20ms }",
+    )?;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.order("poseidon1").await?;
+    let mut refloat = Refloat::start(&config)?;
+    let name = world.ask(&mut refloat, REQUEST).await?;
+    let stage = Stage {
+        world,
+        refloat,
+        name,
+        before,
+        order,
+    };
+    stage.world.until_phase(&stage.name, Phase::Expired).await?;
+    for pull in stage.world.harbour.pulls().await? {
+        assert!(matches!(pull.status, PullStatus::Closed));
+    }
     stage.ends(Phase::Expired).await
 }
 

@@ -2,7 +2,7 @@
 //! seen nowhere.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use harbour::REFLOAT_LOGIN;
@@ -37,6 +37,7 @@ async fn an_app_signs_in_and_its_tokens_are_renewed() -> anyhow::Result<()> {
     github.set_token_life(Duration::from_secs(3));
     let key = world.harbour.folder().join("app.pem");
     std::fs::write(&key, github.app_key())?;
+    let log = log();
     let config = as_app(&world, &key)?;
     let stage = Stage::of(world, &config, REQUEST).await?;
     let number = stage.pull().await?.number;
@@ -59,12 +60,79 @@ async fn an_app_signs_in_and_its_tokens_are_renewed() -> anyhow::Result<()> {
             })
         );
     }
+    // S12: nor is the key anywhere, whose every line would give it away.
+    let pem = String::from_utf8_lossy(&std::fs::read(&key)?).into_owned();
+    let lines: Vec<&str> = pem
+        .lines()
+        .filter(|line| line.len() > 20 && !line.starts_with("---"))
+        .collect();
+    assert!(lines.len() > 5, "there is no key");
+    everywhere(&stage.world, &log, &stage.refloat.shown())
+        .await?
+        .lack(&lines);
     stage.ends(Phase::Done).await
+}
+
+/// Everything that people and machines can read of Refloat, by its place.
+struct Everywhere(Vec<(&'static str, String)>);
+
+impl Everywhere {
+    fn lack(&self, secrets: &[&str]) {
+        for (place, text) in &self.0 {
+            for secret in secrets {
+                assert!(!text.contains(secret), "a secret is in {place}");
+            }
+        }
+        assert!(self.0[0].1.len() > 1000, "the log was not kept");
+    }
+}
+
+async fn everywhere(world: &World, log: &Log, shown: &str) -> anyhow::Result<Everywhere> {
+    let requests = world.requests().list(&ListParams::default()).await?;
+    let events: kube::Api<k8s_openapi::api::events::v1::Event> = kube::Api::namespaced(
+        world.harbour.client.0.clone(),
+        &world.harbour.namespaces.refloat,
+    );
+    let events = events.list(&ListParams::default()).await;
+    Ok(Everywhere(vec![
+        ("the log", log.said()),
+        ("the thread", shown.to_owned()),
+        (
+            "the pull requests",
+            format!("{:?}", world.harbour.pulls().await?),
+        ),
+        ("the requests", serde_json::to_string(&requests.items)?),
+        ("the events", format!("{events:?}")),
+    ]))
 }
 
 /// What is written to the log of this process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn said(&self) -> String {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&log).into_owned()
+    }
+}
+
+/// The log of this process, from the first call on. Nobody else in it asks for one.
+fn log() -> Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter("warn,refloat=trace,octocrab=trace,tower_http=trace")
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        let set = tracing::subscriber::set_global_default(subscriber);
+        assert!(set.is_ok(), "somebody else writes the log");
+        log
+    })
+    .clone()
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -93,15 +161,7 @@ async fn secrets_are_seen_nowhere_and_read_anew() -> anyhow::Result<()> {
     const BAD: &str = "ghp_canary-that-was-revoked-0001";
     const GOOD: &str = "ghp_canary-that-is-good-0002";
     const HOOK: &str = "canary-of-the-webhooks-0003";
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter("warn,refloat=trace,octocrab=trace,tower_http=trace")
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    // Nobody else in this process asks for it.
-    tracing::subscriber::set_global_default(subscriber)?;
-
+    let log = log();
     let world = Stage::world(Shape::small()).await?;
     let github = world.harbour.github.clone();
     github.add_bot(REFLOAT_LOGIN, GOOD)?;
@@ -126,12 +186,8 @@ async fn secrets_are_seen_nowhere_and_read_anew() -> anyhow::Result<()> {
     let order = world.order("poseidon1").await?;
     let mut refloat = Refloat::start(&config)?;
     // GitHub refuses the token, which is said in the log.
-    let said = |log: &Log| {
-        let log = log.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&log).into_owned()
-    };
     until(|| async {
-        Ok(said(&log).contains("Bad credentials") || refloat.shown().contains("Bad credentials"))
+        Ok(log.said().contains("Bad credentials") || refloat.shown().contains("Bad credentials"))
     })
     .await?;
     std::fs::write(&token, GOOD)?;
@@ -142,25 +198,9 @@ async fn secrets_are_seen_nowhere_and_read_anew() -> anyhow::Result<()> {
     let shown = refloat.shown();
     refloat.stop().await?;
 
-    let mut everything = vec![("the log", said(&log)), ("the thread", shown)];
-    everything.push((
-        "the pull requests",
-        format!("{:?}", world.harbour.pulls().await?),
-    ));
-    let requests = world.requests().list(&ListParams::default()).await?;
-    everything.push(("the requests", serde_json::to_string(&requests.items)?));
-    let events: kube::Api<k8s_openapi::api::events::v1::Event> = kube::Api::namespaced(
-        world.harbour.client.0.clone(),
-        &world.harbour.namespaces.refloat,
-    );
-    let events = events.list(&ListParams::default()).await;
-    everything.push(("the events", format!("{events:?}")));
-    for (place, text) in &everything {
-        for secret in [BAD, GOOD, HOOK] {
-            assert!(!text.contains(secret), "{secret} is in {place}");
-        }
-    }
-    assert!(everything[0].1.len() > 1000, "the log was not kept");
+    everywhere(&world, &log, &shown)
+        .await?
+        .lack(&[BAD, GOOD, HOOK]);
     assert_eq!(world.order("poseidon1").await?, order);
     world.end().await
 }

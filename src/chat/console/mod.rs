@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use self::screen::{Pipe, Terminal};
-use super::{Answer, Chat, File, Incoming, Thread, put};
+use super::{Answer, Attachment, Chat, Incoming, Thread, put};
 use crate::notify::Post;
 use crate::request::Person;
 
@@ -169,11 +169,20 @@ where
     }
 
     async fn reply(&self, to: &Incoming, answer: &Answer) -> anyhow::Result<()> {
-        let text = &answer.whole();
+        let mut text = answer.text.clone();
+        if let Some(file) = &answer.file {
+            match file.as_text() {
+                Some(said) => put(&mut text, format_args!("\n{said}")),
+                None => put(
+                    &mut text,
+                    format_args!("\n{} is in {}", file.name, keep(file)?.display()),
+                ),
+            }
+        }
         let mut output = self.output.lock().await;
         let drawn = match &mut output.view {
-            View::Pipe(_) => screen::block(&format!("@{}", to.from.name), text),
-            View::Terminal(terminal) => terminal.above(&screen::reply(&to.from.name, text)),
+            View::Pipe(_) => screen::block(&format!("@{}", to.from.name), &text),
+            View::Terminal(terminal) => terminal.above(&screen::reply(&to.from.name, &text)),
         };
         output.write(&drawn).await
     }
@@ -192,18 +201,6 @@ where
         output.write(&drawn).await?;
         output.posted.insert(post.id.clone());
         Ok(())
-    }
-
-    async fn show(&self, to: &Incoming, text: &str, files: &[File]) -> anyhow::Result<()> {
-        let mut text = text.to_owned();
-        for file in files {
-            let path = keep(file)?;
-            put(
-                &mut text,
-                format_args!("\n{} is in {}", file.name, path.display()),
-            );
-        }
-        self.reply(to, &Answer::from(text)).await
     }
 
     async fn publish(&self, thread: &Thread) -> anyhow::Result<()> {
@@ -242,7 +239,7 @@ where
 }
 
 /// Writes a file where a person of this machine can open it; it stays there.
-fn keep(file: &File) -> anyhow::Result<PathBuf> {
+fn keep(file: &Attachment) -> anyhow::Result<PathBuf> {
     let ending = Path::new(&file.name)
         .extension()
         .and_then(|ending| ending.to_str())
@@ -387,7 +384,7 @@ mod tests {
                 &Answer {
                     text: "Your request is `x`.\n- one\n- **two**".to_owned(),
                     refused: false,
-                    attachment: None,
+                    file: None,
                 },
             )
             .await

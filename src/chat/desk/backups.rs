@@ -15,7 +15,7 @@ use crate::backups::{
     schedules_in_words,
 };
 use crate::chat::harmless::{code, harmless};
-use crate::chat::{Chat, File, Incoming};
+use crate::chat::{Answer, Attachment, Chat, Incoming};
 use crate::effects::velero::at_once::{Asked, backup_now, volumes_of};
 use crate::request::people::Entry;
 use crate::request::preflight::list;
@@ -29,7 +29,7 @@ const FIRST_READING: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) text: String,
-    pub(super) files: Vec<File>,
+    pub(super) file: Option<Attachment>,
     /// A backup whose progress is to be told.
     pub(super) follow: Option<String>,
 }
@@ -38,7 +38,7 @@ impl From<String> for Told {
     fn from(text: String) -> Self {
         Self {
             text,
-            files: Vec::new(),
+            file: None,
             follow: None,
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn asked(text: &str) -> Option<Backups> {
 }
 
 impl Desk {
-    /// Answers a command about backups, with its files, and goes on to tell of its progress.
+    /// Answers a command about backups, with its file, and goes on to tell of its progress.
     pub(super) async fn tell_of_backups<C: Chat>(
         self: &Arc<Self>,
         incoming: &Incoming,
@@ -62,23 +62,24 @@ impl Desk {
         chat: &Arc<C>,
     ) {
         let done = tokio::time::timeout(super::ANSWER_WITHIN, self.backups(incoming, command));
-        let told = match done.await {
-            Ok(Ok(told)) => told,
-            Ok(Err(failure)) => super::in_words(incoming, Err(failure)).text.into(),
-            Err(_) => {
-                "That took too long. Say it again in a while; whatever was asked for is made once."
-                    .to_owned()
-                    .into()
+        let (answer, follow) = match done.await {
+            Ok(Ok(told)) => {
+                let answer = Answer {
+                    file: told.file,
+                    ..Answer::from(told.text)
+                };
+                (answer, told.follow)
             }
+            Ok(Err(failure)) => (super::in_words(incoming, Err(failure)), None),
+            Err(_) => (
+                super::refusal(
+                    "That took too long. Say it again in a while; whatever was asked for is made once.",
+                ),
+                None,
+            ),
         };
-        if let Err(error) = chat.show(incoming, &told.text, &told.files).await {
-            tracing::warn!(
-                person = incoming.from.id,
-                error = format!("{error:#}"),
-                "an answer could not be sent"
-            );
-        }
-        if let Some(backup) = told.follow {
+        self.tell(incoming, &answer, &**chat).await;
+        if let Some(backup) = follow {
             let (desk, chat, incoming) = (Arc::clone(self), Arc::clone(chat), incoming.clone());
             tokio::spawn(async move {
                 let following = desk.follow(&backup, &incoming, &*chat);
@@ -211,7 +212,7 @@ impl Desk {
                     code(&made.name),
                     code(schedule.as_str())
                 ),
-                files: Vec::new(),
+                file: None,
                 follow: Some(made.name),
             }),
             Asked::Found(found) => Ok(Told {
@@ -220,7 +221,7 @@ impl Desk {
                     code(&found.name),
                     phase_in_words(&found)
                 ),
-                files: Vec::new(),
+                file: None,
                 follow: (!found.is_over()).then_some(found.name),
             }),
             Asked::NoSchedule => refused(format!(
@@ -252,13 +253,7 @@ impl Desk {
                 None => (String::new(), false),
             };
             if !words.is_empty() && words != told {
-                if let Err(error) = chat.show(to, &words, &[]).await {
-                    tracing::warn!(
-                        backup,
-                        error = format!("{error:#}"),
-                        "its progress could not be told"
-                    );
-                }
+                self.tell(to, &Answer::from(words.clone()), chat).await;
                 told = words;
             }
             if over || changes.changed().await.is_err() {
@@ -295,14 +290,13 @@ impl Desk {
         let shown = self.shelf.look(|backups, schedules| {
             everything(&orders, platform, backups, schedules, now, zone)
         });
-        let files = picture::draw(&shown, zone).map(|bytes| File {
+        let file = picture::draw(&shown, zone).map(|bytes| Attachment {
             name: "backups.png".to_owned(),
-            media_type: "image/png",
             bytes,
         });
         Ok(Told {
             text: in_words(&shown, zone),
-            files: files.into_iter().collect(),
+            file,
             follow: None,
         })
     }

@@ -44,8 +44,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::harmless::{code, harmless, plain};
 use super::rights::Rights;
-use super::{Answer as Reply, Answer, Aside, Chat, Incoming, RenderContext, TakenBack};
+use super::{Answer as Reply, Answer, Aside, Chat, Incoming, Marked, RenderContext};
 use crate::clock::Clock;
+use crate::config::Live;
 use crate::effects::velero::shelf::Shelf;
 use crate::request::people::{Entry, People};
 use crate::request::preflight::{OrderView, list};
@@ -67,7 +68,9 @@ pub struct Desk {
     pub namespace: String,
     /// Where Velero's objects live.
     pub velero_namespace: String,
+    /// Who is who as the configuration says; replaced by `live` when that changes.
     pub people: Arc<People>,
+    pub live: Live,
     pub rights: Arc<dyn Rights>,
     pub lookup: OrderLookup,
     pub previews: PreviewLookup,
@@ -114,7 +117,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// What the desk hears.
 enum Heard {
     Line(Incoming),
-    TakenBack(TakenBack),
+    TakenBack(Marked),
+    Denied(Marked),
 }
 
 fn refusal(words: impl Into<String>) -> Answer {
@@ -148,21 +152,22 @@ impl Desk {
                 aside = chat.aside() => match aside {
                     // Whoever is typing does not wait for what they said before.
                     Aside::Completing(completing) => {
-                        let desk = Arc::clone(&self);
+                        let desk = self.as_configured();
                         tokio::spawn(async move { desk.offer(completing).await });
                         continue;
                     }
                     Aside::TakenBack(taken) => Heard::TakenBack(taken),
+                    Aside::Denied(denied) => Heard::Denied(denied),
                 },
             };
             last.retain(|_, task| !task.is_finished());
+            let desk = self.as_configured();
             let from = match &heard {
                 Heard::Line(incoming) => &incoming.from,
-                Heard::TakenBack(taken) => &taken.from,
+                Heard::TakenBack(marked) | Heard::Denied(marked) => &marked.from,
             };
             let person = (from.chat.clone(), from.id.clone());
             let before = last.remove(&person);
-            let desk = Arc::clone(&self);
             let chat = Arc::clone(&chat);
             let task = tokio::spawn(async move {
                 if let Some(before) = before {
@@ -172,6 +177,7 @@ impl Desk {
                 match heard {
                     Heard::Line(incoming) => desk.handle(&incoming, &chat).await,
                     Heard::TakenBack(taken) => desk.handle_taken_back(taken, &*chat).await,
+                    Heard::Denied(denied) => desk.handle_denied(denied, &*chat).await,
                 }
             });
             last.insert(person, task);
@@ -180,6 +186,14 @@ impl Desk {
         for task in last.into_values() {
             let _ = task.await;
         }
+    }
+
+    /// The same desk by the configuration as it is now.
+    fn as_configured(&self) -> Arc<Self> {
+        Arc::new(Self {
+            people: Arc::new(self.live.now().policy.people.clone()),
+            ..self.clone()
+        })
     }
 
     async fn handle<C: Chat>(self: &Arc<Self>, incoming: &Incoming, chat: &Arc<C>) {
@@ -281,7 +295,11 @@ impl Desk {
                 help(topic.map(refloat_commands::refloat::Topic::as_str))
                     .map_err(|error| Failure::Refused(error.to_string()))
             }
-            Command::Refloat(Refloat::About) => Ok(about::about(&incoming.from, &self.people)),
+            Command::Refloat(Refloat::About) => Ok(about::about(
+                &incoming.from,
+                &self.people,
+                self.live.refused().as_deref(),
+            )),
             // None of these is available; the grammar has said so above.
             Command::Refloat(Refloat::Pause { .. }) => refused("That is not available yet."),
             Command::Backups(backups) => {

@@ -65,10 +65,10 @@ impl Desk {
             Ok(text) => Ok(Reply {
                 text: format!("Velero's log of {name}:"),
                 refused: false,
-                attachment: Some(Attachment {
-                    name: format!("{}.log", request_name(&request)),
+                file: Some(Attachment::text(
+                    format!("{}.log", request_name(&request)),
                     text,
-                }),
+                )),
             }),
             Err(error) => refused(format!(
                 "Velero does not hand out the log of {name}: {}. After a restart of Velero there \
@@ -127,14 +127,14 @@ fn shown(spec: &RestoreRequestSpec, preview: &Preview) -> Reply {
     Reply {
         text,
         refused: false,
-        attachment: Some(Attachment {
-            name: format!("{}-preview.txt", spec.tenant),
-            text: preview
+        file: Some(Attachment::text(
+            format!("{}-preview.txt", spec.tenant),
+            preview
                 .table
                 .iter()
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
                 .join("\n"),
-        }),
+        )),
     }
 }

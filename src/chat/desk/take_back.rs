@@ -1,24 +1,39 @@
-//! An approval that is taken back.
+//! What is said by a mark alone: an approval that is taken back, a denial.
+
+use std::sync::Arc;
 
 use super::write::Change;
 use super::{Desk, Failure, known, request_name};
 use crate::chat::harmless::{code, harmless};
-use crate::chat::{Chat, Incoming, TakenBack};
+use crate::chat::{Chat, Incoming, Marked};
 use crate::request::people::People;
 use crate::request::phase;
 use crate::request::resource::{Person, RestoreRequest, Verdict};
 
 impl Desk {
     /// Takes the approvals of a person off a request, and answers in words.
-    pub(super) async fn handle_taken_back<C: Chat>(&self, taken: TakenBack, chat: &C) {
-        let incoming = Incoming {
-            id: taken.id,
-            from: super::tidy(&taken.from),
-            text: String::new(),
-            thread: Some(taken.request),
-        };
+    pub(super) async fn handle_taken_back<C: Chat>(&self, taken: Marked, chat: &C) {
+        let incoming = said_by(taken);
         let done = self.take_back(&incoming).await.map(super::Reply::from);
         let answer = super::in_words(&incoming, done);
+        self.tell(&incoming, &answer, chat).await;
+    }
+
+    /// Denies a request at once, since a no must not wait for its reason; the thread
+    /// asks for that.
+    pub(super) async fn handle_denied<C: Chat>(&self, denied: Marked, chat: &C) {
+        let incoming = said_by(denied);
+        let answer = match self.rights.now(&self.people, &incoming.from).await {
+            Ok(people) => {
+                let desk = Self {
+                    people: Arc::new(people),
+                    ..self.clone()
+                };
+                let done = desk.vote(&incoming, None, Verdict::Deny, None, None).await;
+                super::in_words(&incoming, done.map(super::Reply::from))
+            }
+            Err(words) => super::refusal(words),
+        };
         self.tell(&incoming, &answer, chat).await;
     }
 
@@ -31,6 +46,16 @@ impl Desk {
         let person = &incoming.from;
         self.amend(request, |request| take_back(request, person, &self.people))
             .await
+    }
+}
+
+/// A mark as something that was said in the request's thread.
+fn said_by(marked: Marked) -> Incoming {
+    Incoming {
+        id: marked.id,
+        from: super::tidy(&marked.from),
+        text: String::new(),
+        thread: Some(marked.request),
     }
 }
 

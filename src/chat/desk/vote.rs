@@ -16,8 +16,31 @@ const MOST_VOTES: usize = 100;
 pub enum Cast {
     /// To be written.
     New(Vote),
+    /// The person denied it by a mark before, at this moment, and now says why.
+    Why(Timestamp, String),
     /// The person said the same of the same before; in words.
     Already(String),
+}
+
+/// Whether a reason is missing that a person can give now: of a denial by a mark.
+pub(super) fn owes_reason<'a>(
+    votes: &'a [Vote],
+    person: &Person,
+    people: &People,
+) -> Option<&'a Vote> {
+    votes
+        .iter()
+        .filter(|vote| is_same(&vote.by, person, people))
+        .find(|vote| vote.verdict == Verdict::Deny && vote.reason.is_none())
+}
+
+/// Writes down the reason of the vote that was given at that moment.
+pub(super) fn give_reason(votes: &mut [Vote], at: Timestamp, reason: &str) {
+    for vote in votes.iter_mut().filter(|vote| vote.at == at) {
+        if vote.verdict == Verdict::Deny && vote.reason.is_none() {
+            vote.reason = Some(reason.to_owned());
+        }
+    }
 }
 
 /// Whether the request waits for a reviewer.
@@ -80,6 +103,12 @@ pub fn vote(
                 name.trim_matches('`')
             ),
         });
+    }
+    if verdict == Verdict::Deny
+        && let Some(reason) = &reason
+        && let Some(mine) = owes_reason(&request.spec.votes, person, people)
+    {
+        return Ok(Cast::Why(mine.at, reason.clone()));
     }
     let empty = RestoreStatus::default();
     let status = request.status.as_ref().unwrap_or(&empty);
@@ -193,6 +222,7 @@ mod tests {
                 assert_eq!(vote.digest, digest_of(request));
                 format!("{:?} by {}", vote.verdict, vote.by.name)
             }
+            Ok(Cast::Why(_, reason)) => format!("why: {reason}"),
             Ok(Cast::Already(words)) => format!("already: {words}"),
             Err(words) => words,
         }
@@ -290,6 +320,16 @@ Stuck: `poseidon1-7k2p9` does not wait for approval: it is stuck until somebody 
         if let Ok(Cast::New(denied)) = denied {
             request.spec.votes.push(denied);
         }
+        // A denial by a mark can be given its reason, once, whatever became of the request.
+        assert_eq!(say(&request, "ravi", Verdict::Deny, None), "why: too late");
+        let over = crate::request::RestoreRequest {
+            status: in_phase(Phase::Denied).status,
+            ..request.clone()
+        };
+        assert_eq!(say(&over, "ravi", Verdict::Deny, None), "why: too late");
+        assert!(say(&over, "olga", Verdict::Deny, None).contains("does not wait"));
+        give_reason(&mut request.spec.votes, at(501), "too late");
+        assert!(say(&request, "ravi", Verdict::Deny, None).contains("which stands"));
         assert!(say(&request, "ravi", Verdict::Approve, None).contains("which stands"));
     }
 }

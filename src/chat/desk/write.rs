@@ -7,7 +7,7 @@ use refloat_commands::restore::Request;
 
 use super::find::is_active;
 use super::schedule;
-use super::vote::{digest_of, waits};
+use super::vote::{digest_of, give_reason, waits};
 use super::{
     Cast, Chosen, Consented, Desk, Failure, Withdrawn, admit, choose, consent, is_requester, known,
     name, refused, request_name, undo, vote, waive, withdraw,
@@ -195,6 +195,12 @@ impl Desk {
             )?;
             Ok(match cast {
                 Cast::Already(words) => Change::Leave(words),
+                Cast::Why(at, reason) => {
+                    give_reason(&mut request.spec.votes, at, &reason);
+                    Change::Write(format!(
+                        "You said why you denied {name}: its thread tells it."
+                    ))
+                }
                 Cast::New(vote) => {
                     let words = match verdict {
                         Verdict::Approve => format!(

@@ -78,7 +78,8 @@ impl Inner {
             let key = message.to_string();
             state.kept.questions.get(&key).cloned()
         };
-        let Some(question) = question else {
+        // A mark on the question for a reason says nothing.
+        let Some(question) = question.filter(|question| !question.digest.is_empty()) else {
             return Ok(());
         };
         let reacted = Reacted {
@@ -150,7 +151,7 @@ impl Inner {
             let Ok(message) = message.parse::<Id>() else {
                 continue;
             };
-            if !question.open && question.voted.is_empty() {
+            if question.digest.is_empty() || (!question.open && question.voted.is_empty()) {
                 continue;
             }
             for yes in [true, false] {

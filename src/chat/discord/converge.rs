@@ -17,10 +17,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::memory::{Kept, Place, Question};
-use super::rest::{Call, Lane, RestError};
+use super::rest::{Call, Lane, RestError, TOO_OLD};
 use super::trouble::Trouble;
 use super::{Inner, id_of, lock, show};
-use crate::chat::{Message, Thread};
+use crate::chat::{Asks, Message, Thread};
 use crate::config::Id;
 
 /// Discord's codes.
@@ -36,9 +36,9 @@ const PAGES: usize = 5;
 const PAGE: usize = 100;
 /// How long a thread that cannot be written to is left alone.
 const PARKED: Duration = Duration::from_mins(5);
-/// Messages older than this are edited at a reduced rate by Discord.
+/// Discord lets messages over an hour old be edited a few times a minute only (code
+/// 30046 besides); somewhat before that, what changes often is sent anew.
 const OLD: SignedDuration = SignedDuration::from_mins(55);
-const BETWEEN_OLD_EDITS: Duration = Duration::from_secs(30);
 
 /// A thread as far as this process knows it.
 pub(super) struct Known {
@@ -198,7 +198,9 @@ impl Inner {
 impl Pass<'_> {
     async fn converge(&self, state: &mut State) -> anyhow::Result<()> {
         let thread = self.thread_id(state).await?;
+        self.take_down(state, thread).await?;
         self.card(state, thread).await?;
+        self.take_down(state, thread).await?;
         for message in &self.thread.messages {
             if !state.kept.messages.contains_key(&message.key) {
                 self.say(state, thread, message).await?;
@@ -286,26 +288,33 @@ impl Pass<'_> {
     async fn card(&self, state: &mut State, thread: Id) -> anyhow::Result<()> {
         let body = show::card(self.thread);
         let before = state.kept.card;
+        let mut worn = None;
         if let Some(card) = state.kept.card {
             if state.card.as_ref() == Some(&body) {
                 return Ok(());
             }
-            match self.edit(thread, card, &body).await {
-                Ok(()) => {
-                    let pause = if Timestamp::now().duration_since(made(card)) > OLD {
-                        BETWEEN_OLD_EDITS.saturating_sub(super::BETWEEN_EDITS)
-                    } else {
-                        Duration::ZERO
-                    };
-                    *lock(&self.known.edited) = Some(Instant::now() + pause);
+            let is_old = Timestamp::now().duration_since(made(card)) > OLD;
+            let edited = if is_old {
+                None
+            } else {
+                Some(self.edit(thread, card, &body).await)
+            };
+            match edited {
+                Some(Ok(())) => {
+                    *lock(&self.known.edited) = Some(Instant::now());
                     state.card = Some(body);
                     return Ok(());
                 }
-                Err(error) if error.code() == Some(UNKNOWN_MESSAGE) => {
+                Some(Err(error)) if error.code() == Some(UNKNOWN_MESSAGE) => {
                     // Somebody deleted it: it comes back.
                     state.kept.card = None;
                 }
-                Err(error) => return Err(error.into()),
+                Some(Err(error)) if error.code() != Some(TOO_OLD) => return Err(error.into()),
+                // A new one takes its place, at the end of the thread.
+                None | Some(Err(_)) => {
+                    state.kept.card = None;
+                    worn = Some(card);
+                }
             }
         }
         let title = body["embeds"][0]["title"]
@@ -333,6 +342,8 @@ impl Pass<'_> {
         };
         *lock(&self.known.edited) = Some(Instant::now());
         state.kept.card = Some(card);
+        // The old one is taken down only once it is written down that there is another.
+        state.kept.worn = worn.or(state.kept.worn);
         // What was found may show an older state.
         state.card = shows_it.then_some(body);
         self.save(state).await?;
@@ -342,9 +353,32 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Takes down a card that another has taken the place of.
+    async fn take_down(&self, state: &mut State, thread: Id) -> anyhow::Result<()> {
+        let Some(worn) = state.kept.worn else {
+            return Ok(());
+        };
+        let route = Route::ChannelMessage {
+            channel_id: ChannelId::from(thread),
+            message_id: MessageId::from(worn),
+        };
+        match self
+            .inner
+            .rest
+            .send(Call::new(LightMethod::Delete, route))
+            .await
+        {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(UNKNOWN_MESSAGE) => {}
+            Err(error) => return Err(error.into()),
+        }
+        state.kept.worn = None;
+        self.save(state).await
+    }
+
     /// Sends a message that is not there yet.
     async fn say(&self, state: &mut State, thread: Id, message: &Message) -> anyhow::Result<()> {
-        let reviewers = self.inner.config.reviewers_role;
+        let reviewers = self.inner.as_configured().reviewers_role;
         let content = show::content(message, reviewers);
         // What an earlier process sent may have buttons that can still be pressed.
         let (id, closed) = if let Some(id) = self.find(state, thread, &content).await? {
@@ -359,9 +393,12 @@ impl Pass<'_> {
             .kept
             .messages
             .insert(message.key.clone(), id.to_string());
-        if let Some(digest) = &message.digest {
+        if let Some(asks) = &message.asks {
             let question = Question {
-                digest: digest.clone(),
+                digest: match asks {
+                    Asks::Approval(digest) => digest.clone(),
+                    Asks::Reason => String::new(),
+                },
                 open: message.ask || !closed,
                 ..Question::default()
             };
@@ -394,10 +431,13 @@ impl Pass<'_> {
             return Ok(());
         };
         question.open = false;
-        let digest = question.digest.clone();
+        let asks = match question.digest.clone() {
+            none if none.is_empty() => Asks::Reason,
+            digest => Asks::Approval(digest),
+        };
         if let Ok(message) = id.parse() {
             let body = json!({
-                "components": show::buttons(&self.thread.request, &digest, false),
+                "components": show::buttons(&self.thread.request, &asks, false),
                 "allowed_mentions": show::nobody(),
             });
             match self.edit(thread, message, &body).await {
@@ -536,7 +576,7 @@ impl Pass<'_> {
             "a thread cannot be kept up"
         );
         let body = json!({ "content": words, "allowed_mentions": show::nobody() });
-        let channel = self.inner.config.trouble_channel;
+        let channel = self.inner.as_configured().trouble_channel;
         if let Err(error) = self.post(channel, body, &key).await {
             // The log has it; the restore goes on.
             tracing::warn!(%error, "nor can it be told in Discord");

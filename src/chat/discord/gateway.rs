@@ -30,6 +30,8 @@ const GOOD: Duration = Duration::from_mins(1);
 const RESERVE: u64 = 10;
 /// How long it waits where only a person can help.
 const HOPELESS: Duration = Duration::from_mins(5);
+/// How often the registration of the commands is tried for one connection.
+const REGISTRATIONS: usize = 20;
 
 /// Why a connection ended.
 enum Ended {
@@ -202,13 +204,8 @@ impl Inner {
                 self.look_at_everything().await;
                 let guild = (!self.config.globally).then_some(self.config.guild);
                 let application = Id::from(ready.ready.application.id);
-                match register(&self.rest, application, guild).await {
-                    Ok(true) => tracing::info!("the slash commands were registered"),
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "the slash commands could not be registered");
-                    }
-                }
+                let this = Arc::clone(self);
+                tokio::spawn(async move { this.register(application, guild).await });
             }
             Event::Resumed(_) => {
                 self.connected.send_replace(true);
@@ -236,6 +233,23 @@ impl Inner {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Registers the commands; tries a few times, since until then nobody can use them.
+    async fn register(&self, application: Id, guild: Option<Id>) {
+        let mut pauses = DefaultBackoff::default();
+        for _ in 0..REGISTRATIONS {
+            match register(&self.rest, application, guild).await {
+                Ok(true) => tracing::info!("the slash commands were registered"),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the slash commands could not be registered");
+                    tokio::time::sleep(pauses.next().unwrap_or(HOPELESS)).await;
+                    continue;
+                }
+            }
+            return;
+        }
     }
 
     /// Reads reactions back, and looks whether every card is there.

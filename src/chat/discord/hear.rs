@@ -26,8 +26,9 @@ use tokio::sync::oneshot;
 
 use super::converge::{Known, made};
 use super::rest::{Call, Lane, RestError};
+use super::trouble::MISSING_PERMISSIONS;
 use super::{Inner, lock, show};
-use crate::chat::{Answer, Aside, Completing, Incoming, Offer, TakenBack};
+use crate::chat::{Answer, Aside, Attachment, Completing, Incoming, Marked, Offer};
 use crate::config::Id;
 use crate::request::Person;
 
@@ -40,6 +41,8 @@ const COMPLETE_WITHIN: Duration = Duration::from_millis(900);
 /// How many ids are remembered, to take each once.
 const REMEMBERED: usize = 10_000;
 const ALREADY_ACKNOWLEDGED: i64 = 40060;
+const TOKEN_ENDED: i64 = 50027;
+const UNKNOWN_WEBHOOK: i64 = 10015;
 const EPHEMERAL: u64 = 64;
 const MOST_CHOICES: usize = 25;
 const CHOICE: usize = 100;
@@ -71,7 +74,12 @@ impl Heard {
 #[derive(Clone, Debug)]
 pub(super) enum Pending {
     /// To whoever used the command, so that only they see it.
-    Interaction { application: Id, token: String },
+    Interaction {
+        application: Id,
+        token: String,
+        /// Where it was, for what is said after the token has ended.
+        channel: Id,
+    },
     /// Nowhere if it was done; into the thread if it was refused, and the
     /// reaction is taken away.
     Reaction(Reacted),
@@ -208,10 +216,9 @@ impl Inner {
     }
 
     fn listens_in(&self, channel: Id, parent: Option<Id>) -> bool {
-        [Some(channel), parent]
-            .into_iter()
-            .flatten()
-            .any(|place| place == self.config.channel || self.config.channels.contains(&place))
+        [Some(channel), parent].into_iter().flatten().any(|place| {
+            place == self.config.channel || self.as_configured().channels.contains(&place)
+        })
     }
 
     /// As [`Inner::check`]; answers what is not to be heard. False: no more is to
@@ -442,6 +449,7 @@ impl Inner {
         let pending = Pending::Interaction {
             application: asked.application,
             token: asked.token.to_owned(),
+            channel: asked.channel,
         };
         self.hand_over(
             Incoming {
@@ -497,7 +505,7 @@ impl Inner {
         if let Some(known) = known {
             return Some(known.request.clone());
         }
-        if channel == self.config.channel || self.config.channels.contains(&channel) {
+        if channel == self.config.channel || self.as_configured().channels.contains(&channel) {
             return None;
         }
         self.memory
@@ -585,18 +593,20 @@ impl Inner {
             lock(&self.reacting).remove(&id);
             return;
         }
-        let request = &reacted.request;
-        let text = if reacted.yes {
-            format!("approve request:{request} digest:{digest}")
-        } else {
-            format!("deny request:{request} reason:\"by a reaction, without a reason\"")
-        };
+        let request = reacted.request.clone();
+        if !reacted.yes {
+            lock(&self.pending).insert(id.clone(), Pending::Reaction(reacted));
+            let _ = self
+                .asides
+                .send(Aside::Denied(Marked { from, request, id }));
+            return;
+        }
         self.hand_over(
             Incoming {
                 id,
                 from,
-                text,
-                thread: Some(request.clone()),
+                text: format!("approve request:{request} digest:{digest}"),
+                thread: Some(request),
             },
             Pending::Reaction(reacted),
         );
@@ -606,7 +616,7 @@ impl Inner {
     pub(super) fn took_back(&self, known: &Known, channel: Id, from: Person) {
         let id = format!("taken-back-{}-{}", known.request, from.id);
         lock(&self.pending).insert(id.clone(), Pending::Thread { channel });
-        let _ = self.asides.send(Aside::TakenBack(TakenBack {
+        let _ = self.asides.send(Aside::TakenBack(Marked {
             from,
             request: known.request.clone(),
             id,
@@ -619,18 +629,38 @@ impl Inner {
             return Ok(());
         };
         match pending {
-            Pending::Interaction { application, token } => {
+            Pending::Interaction {
+                application,
+                token,
+                channel,
+            } => {
                 let route = Route::WebhookOriginalInteractionResponse {
                     application_id: ApplicationId::from(application),
                     token: &token,
                 };
+                let mut body = show::answer(&answer.text);
+                let file = show::attach(&mut body, answer.file.as_ref());
                 let call = Call::new(LightMethod::Patch, route)
-                    .body(show::answer(&answer.whole()))
+                    .body(body)
+                    .file(file)
                     .lane(Lane::Answer);
-                self.rest.send(call).await?;
+                match self.rest.send(call).await {
+                    // A token lives for 15 minutes; what a backup came to may be known later.
+                    Err(error) if matches!(error.code(), Some(TOKEN_ENDED | UNKNOWN_WEBHOOK)) => {
+                        let name = crate::chat::harmless::harmless(&to.from.name, 100);
+                        let words = format!("{name}: {}", answer.text);
+                        self.say_with(channel, &words, None, answer.file.as_ref())
+                            .await?;
+                        lock(&self.pending).insert(to.id.clone(), Pending::Thread { channel });
+                    }
+                    sent => {
+                        sent?;
+                    }
+                }
             }
             Pending::Text { channel, message } => {
-                self.say_in(channel, &answer.whole(), Some(message)).await?;
+                self.say_with(channel, &answer.text, Some(message), answer.file.as_ref())
+                    .await?;
             }
             Pending::Thread { channel } => {
                 if !answer.text.is_empty() {
@@ -673,6 +703,17 @@ impl Inner {
         words: &str,
         below: Option<Id>,
     ) -> Result<(), RestError> {
+        self.say_with(channel, words, below, None).await
+    }
+
+    /// The same, with a file.
+    async fn say_with(
+        &self,
+        channel: Id,
+        words: &str,
+        below: Option<Id>,
+        file: Option<&Attachment>,
+    ) -> Result<(), RestError> {
         let mut body = show::answer(words);
         if let Some(below) = below {
             body["message_reference"] =
@@ -681,10 +722,34 @@ impl Inner {
         let route = Route::ChannelMessages {
             channel_id: ChannelId::from(channel),
         };
-        self.rest
-            .send(Call::new(LightMethod::Post, route).body(body))
-            .await
-            .map(|_| ())
+        let plain = body.clone();
+        let attached = show::attach(&mut body, file);
+        let sent = self
+            .rest
+            .send(
+                Call::new(LightMethod::Post, route)
+                    .body(body)
+                    .file(attached),
+            )
+            .await;
+        match sent {
+            // The words at least, and what is wrong.
+            Err(error) if error.code() == Some(MISSING_PERMISSIONS) && file.is_some() => {
+                tracing::warn!(%channel, "a file cannot be attached: the permission Attach Files is missing");
+                let mut body = plain;
+                let note = "(I may not attach files here: the permission Attach Files is missing. \
+                            The same as a slash command needs none.)";
+                body["content"] = json!(format!(
+                    "{}\n{note}",
+                    crate::chat::harmless::cut(body["content"].as_str().unwrap_or_default(), 1800)
+                ));
+                self.rest
+                    .send(Call::new(LightMethod::Post, route).body(body))
+                    .await
+                    .map(|_| ())
+            }
+            sent => sent.map(|_| ()),
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) struct Kept {
     pub(super) thread: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none", with = "text")]
     pub(super) card: Option<Id>,
+    /// A card that another has taken the place of, to be taken down.
+    #[serde(skip_serializing_if = "Option::is_none", with = "text")]
+    pub(super) worn: Option<Id>,
     /// The messages by their keys.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) messages: BTreeMap<String, String>,
@@ -56,7 +59,8 @@ pub(super) struct Kept {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Question {
-    /// The first characters of the digest that it asks about.
+    /// The first characters of the digest that it asks about; empty where it asks for
+    /// the reason of a denial.
     pub(super) digest: String,
     /// Its buttons can be pressed.
     pub(super) open: bool,

@@ -58,6 +58,8 @@ impl std::fmt::Debug for Discord {
 
 struct Inner {
     config: config::Discord,
+    /// What may change of it while Refloat runs.
+    changing: Mutex<Arc<config::Discord>>,
     rest: Rest,
     memory: Memory,
     /// The bot's own id, once it is known.
@@ -96,6 +98,7 @@ impl Discord {
             rest: Rest::new(&config.token, &config.api)
                 .context("the client for Discord cannot be made")?,
             config: config.clone(),
+            changing: Mutex::new(Arc::new(config.clone())),
             memory: Memory::new(client, namespace.to_owned()),
             me: OnceLock::new(),
             said,
@@ -114,6 +117,12 @@ impl Discord {
 }
 
 impl Inner {
+    /// The configuration as it is now: roles, the reviewers' role and the channels
+    /// that are listened in may have changed.
+    fn as_configured(&self) -> Arc<config::Discord> {
+        Arc::clone(&lock(&self.changing))
+    }
+
     fn members(&self) -> MutexGuard<'_, HashMap<Id, rights::Seen>> {
         lock(&self.members)
     }
@@ -213,6 +222,12 @@ impl Chat for Discord {
         match self.0.known(request) {
             Some(known) => known.stir.notified().await,
             None => std::future::pending().await,
+        }
+    }
+
+    fn configure(&self, config: &config::Config) {
+        if let config::Chat::Discord(discord) = &config.chat {
+            *lock(&self.0.changing) = Arc::new(discord.as_ref().clone());
         }
     }
 

@@ -11,10 +11,14 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use serenity::http::{LightMethod, Ratelimit, RatelimitingBucket, Request, Route};
+use serenity::builder::CreateAttachment;
+use serenity::http::{
+    LightMethod, Multipart, MultipartUpload, Ratelimit, RatelimitingBucket, Request, Route,
+};
 use tokio::time::Instant;
 
 use super::pace::Pacer;
+use crate::chat::Attachment;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a request is sent that is asked to wait.
 const ATTEMPTS: usize = 4;
+/// Discord's code for a message over an hour old that was edited too often.
+pub(super) const TOO_OLD: i64 = 30046;
 /// Discord blocks an address after 10,000 invalid requests in ten minutes.
 const MOST_INVALID: usize = 5_000;
 const INVALID_WINDOW: Duration = Duration::from_mins(10);
@@ -44,6 +50,8 @@ pub(super) struct Call<'a> {
     pub(super) route: Route<'a>,
     pub(super) body: Option<Value>,
     pub(super) query: Vec<(&'static str, String)>,
+    /// What is uploaded with the body, which has to name it by the id 0.
+    pub(super) file: Option<Attachment>,
     pub(super) lane: Lane,
 }
 
@@ -54,6 +62,7 @@ impl<'a> Call<'a> {
             route,
             body: None,
             query: Vec::new(),
+            file: None,
             lane: Lane::Paced,
         }
     }
@@ -66,6 +75,22 @@ impl<'a> Call<'a> {
     pub(super) fn query(mut self, name: &'static str, value: &impl ToString) -> Self {
         self.query.push((name, value.to_string()));
         self
+    }
+
+    pub(super) fn file(mut self, file: Option<Attachment>) -> Self {
+        self.file = file;
+        self
+    }
+
+    /// The body with its file, if it has one.
+    fn multipart(&self) -> Option<Multipart> {
+        let file = self.file.as_ref()?;
+        let file = CreateAttachment::bytes(file.bytes.clone(), file.name.clone());
+        Some(Multipart {
+            upload: MultipartUpload::Attachments(vec![file]),
+            payload_json: self.body.as_ref().map(ToString::to_string),
+            fields: Vec::new(),
+        })
     }
 
     pub(super) fn lane(mut self, lane: Lane) -> Self {
@@ -176,6 +201,7 @@ impl Rest {
             }
             let request = Request::new(call.route, call.method)
                 .body(call.body.as_ref().map(|body| body.to_string().into_bytes()))
+                .multipart(call.multipart())
                 .params((!call.query.is_empty()).then(|| call.query.clone()));
             bucket.limit.pre_hook(&request, &|_| {}).await;
             if lane == Lane::Paced {
@@ -211,6 +237,14 @@ impl Rest {
             let global = sent.headers().contains_key("x-ratelimit-global");
             let text = sent.text().await.unwrap_or_default();
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
+            if body["code"] == TOO_OLD {
+                // It is no matter of waiting: the caller sends a new message.
+                return Err(RestError::Refused {
+                    status,
+                    code: TOO_OLD,
+                    message: "the message is too old to be edited often".to_owned(),
+                });
+            }
             let seconds = body["retry_after"].as_f64().unwrap_or(1.0);
             let pause = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1));
             tracing::warn!(?pause, global, "Discord asks to wait");

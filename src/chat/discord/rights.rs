@@ -67,12 +67,13 @@ impl Inner {
     /// The people, with the rights that a person's roles give and hold back.
     fn with_roles(&self, people: &mut People, about: &Person, roles: &[Id]) {
         let account = (about.chat.clone(), about.id.clone());
+        let config = self.as_configured();
         for entry in &mut people.0 {
             if !entry.accounts.contains(&account) {
                 continue;
             }
-            entry.reviewer &= roles.contains(&self.config.reviewers_role);
-            for grant in &self.config.roles {
+            entry.reviewer &= roles.contains(&config.reviewers_role);
+            for grant in &config.roles {
                 if roles.contains(&grant.role) {
                     for tenant in &grant.tenants {
                         if !entry.tenants.contains(tenant) {
@@ -87,7 +88,7 @@ impl Inner {
     /// Whether anything hangs on the person's roles.
     fn hangs_on_roles(&self, people: &People, about: &Person) -> Option<Id> {
         let entry = people.by_account(about)?;
-        let hangs = entry.reviewer || !self.config.roles.is_empty();
+        let hangs = entry.reviewer || !self.as_configured().roles.is_empty();
         (about.chat == "discord" && hangs)
             .then(|| about.id.parse().ok())
             .flatten()

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::chat::harmless::{cut, plain};
 use crate::chat::words::put;
-use crate::chat::{Card, Message, Thread, Tone};
+use crate::chat::{Asks, Attachment, Card, Message, Thread, Tone};
 use crate::config::Id;
 
 const CONTENT: usize = 2000;
@@ -18,6 +18,8 @@ const FIELDS: usize = 25;
 const TOTAL: usize = 6000;
 const THREAD_NAME: usize = 100;
 const FORM_TITLE: usize = 45;
+/// The most bytes of a file; Discord takes 10 MiB in all.
+const FILE: usize = 8 << 20;
 
 /// The marks by which people approve and deny without a word.
 pub(super) const APPROVE: &str = "\u{2705}";
@@ -112,7 +114,7 @@ fn colour(tone: Tone) -> u32 {
 /// What a message of a thread says. One that was a question keeps its words when
 /// it no longer is one.
 pub(super) fn content(message: &Message, reviewers: Id) -> String {
-    if message.digest.is_some() {
+    if matches!(message.asks, Some(Asks::Approval(_))) {
         cut(&format!("<@&{reviewers}> {}", message.text), CONTENT)
     } else {
         cut(&message.text, CONTENT)
@@ -125,17 +127,29 @@ pub(super) fn message(thread: &Thread, message: &Message, reviewers: Id) -> Valu
         "content": content(message, reviewers),
         "allowed_mentions": nobody(),
     });
-    if message.ask {
+    if message.ask && matches!(message.asks, Some(Asks::Approval(_))) {
         body["allowed_mentions"] = json!({ "parse": [], "roles": [reviewers.to_string()] });
     }
-    if let Some(digest) = &message.digest {
-        body["components"] = buttons(&thread.request, digest, message.ask);
+    if let Some(asks) = &message.asks {
+        body["components"] = buttons(&thread.request, asks, message.ask);
     }
     body
 }
 
 /// The buttons of a question, which can be pressed while it is open.
-pub(super) fn buttons(request: &str, digest: &str, open: bool) -> Value {
+pub(super) fn buttons(request: &str, asks: &Asks, open: bool) -> Value {
+    let digest = match asks {
+        Asks::Approval(digest) => digest,
+        Asks::Reason => {
+            return json!([{
+                "type": 1,
+                "components": [{
+                    "type": 2, "style": 2, "label": "Say why", "disabled": !open,
+                    "custom_id": format!("deny {request}"),
+                }],
+            }]);
+        }
+    };
     json!([{
         "type": 1,
         "components": [
@@ -182,6 +196,32 @@ pub(super) fn answer(text: &str) -> Value {
             "allowed_mentions": nobody(),
         })
     }
+}
+
+/// Names the file in a message, and makes it as Discord takes it: of a text that is
+/// too long the end, which is what a log is read for.
+pub(super) fn attach(body: &mut Value, file: Option<&Attachment>) -> Option<Attachment> {
+    let file = file?;
+    let file = if file.bytes.len() <= FILE {
+        file.clone()
+    } else {
+        Attachment::text(file.name.clone(), the_end(file.as_text()?, FILE))
+    };
+    body["attachments"] = json!([{ "id": "0", "filename": file.name }]);
+    Some(file)
+}
+
+/// The last lines of a text, in at most `most` bytes, with a note.
+fn the_end(text: &str, most: usize) -> String {
+    const NOTE: &str = "(the beginning is left out: Discord takes no longer file)\n";
+    let from = text
+        .len()
+        .saturating_sub(most.saturating_sub(NOTE.len()))
+        .min(text.len());
+    let from = text.ceil_char_boundary(from);
+    let rest = text.get(from..).unwrap_or_default();
+    let whole = rest.split_once('\n').map_or(rest, |(_, lines)| lines);
+    format!("{NOTE}{whole}")
 }
 
 /// Tells a message of a request from all others, the same each time: Discord
@@ -248,6 +288,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_a_long_log_the_end_is_attached() {
+        let long = "one line of a log, \u{e6}\u{f8}\u{e5}\n".repeat(600_000);
+        let mut body = json!({ "content": "" });
+        let log = Attachment::text("a.log".to_owned(), format!("{long}the end"));
+        let attached = attach(&mut body, Some(&log)).unwrap();
+        assert!(attached.bytes.len() <= FILE);
+        let text = attached.as_text().unwrap();
+        assert!(text.starts_with("(the beginning is left out"));
+        assert!(text.ends_with("the end"));
+        assert_eq!(
+            text.lines().nth(1),
+            Some("one line of a log, \u{e6}\u{f8}\u{e5}")
+        );
+        assert_eq!(
+            body["attachments"],
+            json!([{ "id": "0", "filename": "a.log" }])
+        );
+        let picture = Attachment {
+            name: "b.png".to_owned(),
+            bytes: vec![0; FILE + 1],
+        };
+        assert_eq!(attach(&mut json!({}), Some(&picture)), None);
     }
 
     #[test]

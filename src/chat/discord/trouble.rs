@@ -7,7 +7,7 @@ use crate::chat::harmless::code;
 use crate::config::Discord;
 
 const MISSING_ACCESS: i64 = 50001;
-const MISSING_PERMISSIONS: i64 = 50013;
+pub(super) const MISSING_PERMISSIONS: i64 = 50013;
 const LOCKED: i64 = 160_005;
 
 /// Why a thread cannot be written to.
@@ -60,7 +60,7 @@ impl Trouble {
             ),
             Self::NotAllowed => format!(
                 "I may not write the thread of {name}. In <#{}> I need: View Channel, Send Messages, \
-                 Create Public Threads, Send Messages in Threads, Embed Links, Read Message History, \
+                 Create Public Threads, Send Messages in Threads, Embed Links, Attach Files, Read Message History, \
                  Manage Messages. {on}",
                 config.channel
             ),

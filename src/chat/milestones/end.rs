@@ -135,6 +135,9 @@ fn ended(view: &View<'_>, ending: &Ending, said: &mut Said) {
         );
     }
     said.say(moment("ended", ending.at), ending.at, text);
+    if ending.outcome == Outcome::Denied {
+        said.reasons(view.name, &view.spec.votes, &ending.message, ending.at);
+    }
 }
 
 fn summary(view: &View<'_>, end: Timestamp) -> String {

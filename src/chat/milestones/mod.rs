@@ -11,15 +11,15 @@ pub(super) use people::meaning;
 
 use jiff::Timestamp;
 
-use super::Message;
 use super::card::{comparison, from, inventory, source, via, what};
 use super::harmless::{code, cut, harmless, length, link};
 use super::render::View;
 use super::words::{between, bytes, put, sentence};
+use super::{Asks, Message};
 use crate::request::Phase;
 use crate::request::inventory::Comparison;
 use crate::request::preflight::{count, list};
-use crate::request::resource::{Checked, PullRequest, RestoreRun};
+use crate::request::resource::{Checked, PullRequest, RestoreRun, Verdict, Vote};
 
 /// The messages of a request, oldest first.
 pub(super) fn messages(view: &View<'_>) -> Vec<Message> {
@@ -55,8 +55,35 @@ impl Said {
             at,
             text: cut(text, Message::MOST),
             ask,
-            digest,
+            asks: digest.map(Asks::Approval),
         });
+    }
+
+    /// The reasons of denials that were given by a mark: what they are, once they
+    /// are known, and the question until then. `ended`: how the request's end was told.
+    fn reasons(&mut self, name: &str, votes: &[Vote], ended: &str, at: Timestamp) {
+        for vote in votes.iter().filter(|vote| vote.verdict == Verdict::Deny) {
+            let who = harmless(&vote.by.name, 100);
+            match &vote.reason {
+                Some(reason) if ended.contains(reason) => {}
+                Some(reason) => self.say(
+                    moment("reason", vote.at),
+                    at,
+                    format!("{who} says why: {}", sentence(&harmless(reason, 1000))),
+                ),
+                None => self.0.push(Message {
+                    key: moment("why", vote.at),
+                    at,
+                    text: format!(
+                        "{who}, whoever asked needs to know why you denied it: say `deny \
+                         request:{} reason:\"...\"`.",
+                        code(name).trim_matches('`')
+                    ),
+                    ask: true,
+                    asks: Some(Asks::Reason),
+                }),
+            }
+        }
     }
 }
 

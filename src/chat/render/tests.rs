@@ -22,7 +22,7 @@ fn messages(request: &RestoreRequest) -> String {
         at,
         text: words,
         ask,
-        digest: _,
+        asks: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };

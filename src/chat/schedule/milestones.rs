@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::card::backups;
 use super::{View, entry, what};
-use crate::chat::Message;
 use crate::chat::card::via;
 use crate::chat::harmless::{code, cut, harmless, link};
 use crate::chat::words::{between, put, sentence};
-use crate::request::resource::{self as request, Opened};
+use crate::chat::{Asks, Message};
+use crate::request::resource::{self as request, Opened, Verdict, Vote};
 use crate::schedule::Phase;
 use crate::schedule::resource::{Outcome, PullRequest};
 
@@ -38,8 +38,35 @@ impl Said {
             at,
             text: cut(text, Message::MOST),
             ask,
-            digest,
+            asks: digest.map(Asks::Approval),
         });
+    }
+
+    /// The reasons of denials that were given by a mark: what they are, once they
+    /// are known, and the question until then. `ended`: how the request's end was told.
+    fn reasons(&mut self, name: &str, votes: &[Vote], ended: &str, at: Timestamp) {
+        for vote in votes.iter().filter(|vote| vote.verdict == Verdict::Deny) {
+            let who = harmless(&vote.by.name, 100);
+            match &vote.reason {
+                Some(reason) if ended.contains(reason) => {}
+                Some(reason) => self.say(
+                    moment("reason", vote.at),
+                    at,
+                    format!("{who} says why: {}", sentence(&harmless(reason, 1000))),
+                ),
+                None => self.0.push(Message {
+                    key: moment("why", vote.at),
+                    at,
+                    text: format!(
+                        "{who}, whoever asked needs to know why you denied it: say `deny \
+                         request:{} reason:\"...\"`.",
+                        code(name).trim_matches('`')
+                    ),
+                    ask: true,
+                    asks: Some(Asks::Reason),
+                }),
+            }
+        }
     }
 }
 
@@ -330,4 +357,7 @@ fn end(view: &View<'_>, said: &mut Said) {
             sentence(&harmless(&ending.message, 1400))
         ),
     );
+    if ending.outcome == Outcome::Denied {
+        said.reasons(view.name, &view.spec.votes, &ending.message, ending.at);
+    }
 }

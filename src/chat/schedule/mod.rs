@@ -22,6 +22,7 @@ use crate::schedule::{
 pub fn render(request: &ScheduleRequest, context: &RenderContext) -> Thread {
     let empty = ScheduleStatus::default();
     let view = View::of(request, context, &empty);
+    let messages = milestones::messages(&view);
     Thread {
         request: view.name.to_owned(),
         uid: view.uid.to_owned(),
@@ -36,8 +37,9 @@ pub fn render(request: &ScheduleRequest, context: &RenderContext) -> Thread {
             100,
         ),
         card: card::card(&view),
-        messages: milestones::messages(&view),
-        over: view.phase.is_over(),
+        // A denial may still be given its reason.
+        over: view.phase.is_over() && !messages.iter().any(|message| message.ask),
+        messages,
     }
 }
 

@@ -133,7 +133,7 @@ fn messages(request: &ScheduleRequest) -> String {
         at,
         text: words,
         ask,
-        digest: _,
+        asks: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };

@@ -61,6 +61,8 @@ pub enum Effect {
     Restore,
     /// Put the summary on a pull request.
     Summarize(Which),
+    /// Tell those who review the resume that self-heal is off until it is merged.
+    Remind,
 }
 
 impl Effect {
@@ -80,6 +82,7 @@ impl Effect {
             Self::Delete(_) => "delete objects",
             Self::Restore => "create the Restore",
             Self::Summarize(_) => "put the summary on the pull request",
+            Self::Remind => "remind the reviewers on the pull request",
         }
     }
 }
@@ -143,6 +146,9 @@ pub fn decide(subject: Subject<'_>, observed: &Observed, policy: &Policy, now: T
     let reminder = pass.next_self_heal_reminder();
     if reminder.is_some_and(|at| now >= at) {
         return Step::Record(Fact::Reminded(ReminderOf::SelfHealOff));
+    }
+    if let Some(step) = pass.remind_reviewers() {
+        return step;
     }
     match (pass.next(observed), reminder) {
         // No wait is so long that a reminder would come late.
@@ -306,6 +312,20 @@ impl Pass<'_> {
         let off_since = status.pause.as_ref()?.merged.as_ref()?.at;
         let sent: Vec<Timestamp> = self.reminders(ReminderOf::SelfHealOff).collect();
         Some(self.growing(off_since, &sent))
+    }
+
+    /// L1: whoever looks at the resume pull request is told what waits for it, once
+    /// for each reminder. A comment that cannot be written holds nothing up.
+    fn remind_reviewers(&self) -> Option<Step> {
+        let status = self.status();
+        let resume = status.resume.as_ref().filter(|resume| resume.is_open())?;
+        let last = self.reminders(ReminderOf::SelfHealOff).last()?;
+        let told = status.resume_reminded_at.unwrap_or(resume.at);
+        let failed = status
+            .last_error
+            .as_ref()
+            .is_some_and(|error| error.effect == Effect::Remind.name() && error.at >= last);
+        (last > told && !failed).then_some(Step::Act(Effect::Remind))
     }
 
     /// When the next reminder is due of those that come at growing intervals.

@@ -70,6 +70,9 @@ pub struct RestoreStatus {
     pub prune_consent: Option<Consent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<PullRequest>,
+    /// When it was last said on the resume pull request that self-heal waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_reminded_at: Option<Timestamp>,
     /// Since when all is well with self-heal on again; it has to stay so for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub well_since: Option<Timestamp>,

@@ -413,6 +413,7 @@ impl World {
                 assert!(self.pulls.contains_key(which.word()));
                 Some(Fact::Summarized)
             }
+            Effect::Remind => Some(Fact::ReviewersReminded),
             Effect::Restore => {
                 // S9.
                 assert_eq!(self.in_the_way(), Vec::<String>::new());

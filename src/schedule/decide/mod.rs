@@ -31,6 +31,8 @@ pub enum Effect {
     /// Merge, if the head is still this.
     MergePull(String),
     ClosePull(String),
+    /// Write an approval that was given in chat into the pull request.
+    Mirror,
     /// Ask Argo CD to look at an Application.
     Look(String, String),
     /// Delete the Velero Schedule that the order has no more and Argo CD leaves, by
@@ -46,6 +48,7 @@ impl Effect {
             Self::RebuildPull => "rebuild the pull request",
             Self::MergePull(_) => "merge the pull request",
             Self::ClosePull(_) => "close the pull request",
+            Self::Mirror => "write the approval into the pull request",
             Self::Look(..) => "ask Argo CD to look",
             Self::DeleteSchedule(..) => "delete the Velero Schedule",
         }

@@ -6,9 +6,20 @@ use super::{Effect, Pass, Step, ballot, end, later};
 use crate::request::approval::{OnGithub, Standing, standing};
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::observed::{Pull, PullState};
-use crate::request::resource::Opened;
+use crate::request::resource::{Approved, Opened, Via};
 use crate::schedule::facts::Fact;
 use crate::schedule::resource::Outcome;
+
+/// Whether somebody approved in chat, and the pull request does not say so yet.
+fn in_chat_only(approved: Option<&Approved>) -> bool {
+    approved.is_some_and(|approved| {
+        approved.mirrored_at.is_none()
+            && approved
+                .approvers
+                .iter()
+                .any(|approver| approver.via == Via::Chat)
+    })
+}
 
 impl Pass<'_> {
     /// A merge is the repository's own yes, whoever made it: nothing is deleted by
@@ -113,6 +124,8 @@ impl Pass<'_> {
                 opened.number
             ))),
             None => self.look_again("GitHub is computing whether it can be merged".to_owned()),
+            // As for a restore: where the next reader of the order's history looks.
+            Some(true) if in_chat_only(status.approved.as_ref()) => Step::Act(Effect::Mirror),
             Some(true) => self.merge_or_wait(&opened.head_sha),
         }
     }

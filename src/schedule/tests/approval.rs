@@ -18,6 +18,8 @@ fn a_reviewers_yes_merges_and_nobody_elses() {
     stage.vote("ravi", Verdict::Approve);
     assert!(matches!(stage.go(&ready()), Fact::Approved(_)));
     assert_eq!(stage.phase(), Phase::Merging);
+    assert_eq!(stage.step(&ready()), Step::Act(Effect::Mirror));
+    stage.learn(Fact::Mirrored);
     assert_eq!(
         stage.step(&ready()),
         Step::Act(Effect::MergePull("head".to_owned()))

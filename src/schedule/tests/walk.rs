@@ -171,6 +171,7 @@ impl World {
                     pull.state = PullState::Closed;
                 }
             }
+            Effect::Mirror => self.stage.learn(Fact::Mirrored),
             Effect::Look(..) => {
                 self.stage.learn(Fact::Looked(self.argo.key()));
             }

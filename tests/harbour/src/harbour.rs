@@ -41,6 +41,9 @@ pub struct Setup {
     pub account: Option<String>,
     /// A folder with the published definitions of Velero's and Argo CD's kinds.
     pub specs: Option<PathBuf>,
+    /// How many reads of a pull request it takes until GitHub knows whether it can be
+    /// merged.
+    pub mergeable_delay_reads: u32,
     /// How long each step of Velero takes.
     pub velero_pace: Duration,
     /// How long the seeding may take.
@@ -56,6 +59,7 @@ impl Default for Setup {
             suffix: String::new(),
             account: None,
             specs: None,
+            mergeable_delay_reads: 0,
             velero_pace: Duration::from_millis(15),
             patience: Duration::from_secs(60),
         }
@@ -178,6 +182,7 @@ impl Harbour {
         let github = github::Server::start(github::Options {
             gate: gate.clone(),
             stop: stop.clone(),
+            mergeable_delay_reads: setup.mergeable_delay_reads,
             ..github::Options::new(&git_root)
         })
         .await?;

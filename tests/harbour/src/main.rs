@@ -194,6 +194,11 @@ async fn start(
                 "guild": discord::ids::GUILD.to_string(),
                 "channel": discord::ids::CHANNEL.to_string(),
                 "reviewersRole": discord::ids::REVIEWERS.to_string(),
+                "people": {
+                    "ada": discord::ids::ADA.to_string(),
+                    "grace": discord::ids::GRACE.to_string(),
+                    "linus": discord::ids::LINUS.to_string(),
+                },
             }),
         );
     }

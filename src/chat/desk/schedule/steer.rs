@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::PostParams;
 
+use super::super::vote::{give_reason, owes_reason};
 use super::super::write::ATTEMPTS;
 use super::super::{Cast, Desk, Failure, known, refused, reviewers};
 use super::find::{is_requester, may_see, may_steer};
@@ -75,6 +76,12 @@ pub(in crate::chat::desk) fn vote(
                 "You asked for {name} yourself: to call it off, say `schedule withdraw {bare}`."
             ),
         });
+    }
+    if verdict == Verdict::Deny
+        && let Some(reason) = &reason
+        && let Some(mine) = owes_reason(&request.spec.votes, person, people)
+    {
+        return Ok(Cast::Why(mine.at, reason.clone()));
     }
     match phase_of(request) {
         Phase::AwaitingApproval => {}
@@ -192,6 +199,12 @@ impl Desk {
             )?;
             Ok(match cast {
                 Cast::Already(words) => Change::Leave(words),
+                Cast::Why(at, reason) => {
+                    give_reason(&mut request.spec.votes, at, &reason);
+                    Change::Write(format!(
+                        "You said why you denied {name}: its thread tells it."
+                    ))
+                }
                 Cast::New(vote) => {
                     let words = match verdict {
                         Verdict::Approve => format!(
@@ -409,6 +422,7 @@ mod tests {
                 assert_eq!(vote.digest, digest_of(request));
                 format!("{:?} by {}", vote.verdict, vote.by.name)
             }
+            Ok(Cast::Why(_, reason)) => format!("why: {reason}"),
             Ok(Cast::Already(words)) => format!("already: {words}"),
             Err(words) => words,
         }

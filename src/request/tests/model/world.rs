@@ -544,6 +544,7 @@ impl State {
                 None
             }
             Effect::Summarize(_) => Some(Fact::Summarized),
+            Effect::Remind => Some(Fact::ReviewersReminded),
             Effect::Restore => {
                 if !self.in_the_way(of).is_empty() {
                     self.broken.insert("S9");

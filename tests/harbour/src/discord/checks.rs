@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::reply::Reply;
+use super::routes::Ask;
 
 const CONTENT: usize = 2000;
 const EMBEDS: usize = 10;
@@ -51,6 +52,37 @@ pub(super) fn message(body: &Value, whole: bool) -> Result<(), Reply> {
     components(&body["components"])?;
     if whole && length(&body["content"]) == 0 && embeds.is_empty() {
         return Err(Reply::refused(400, 50006, "Cannot send an empty message"));
+    }
+    Ok(())
+}
+
+/// Refuses files that the body does not name, and what is too large or too many.
+pub(super) fn files(ask: &Ask<'_>) -> Result<(), Reply> {
+    const MOST: usize = 10 << 20;
+    if ask.files.is_empty() {
+        return Ok(());
+    }
+    if ask.files.len() > 10 {
+        return Err(Reply::invalid("files", "Must be 10 or fewer in length."));
+    }
+    let size: usize = ask.files.iter().map(|file| file.bytes.len()).sum();
+    if size > MOST {
+        return Err(Reply::refused(413, 40005, "Request entity too large"));
+    }
+    let named = match &ask.body["data"]["attachments"] {
+        Value::Null => &ask.body["attachments"],
+        named => named,
+    };
+    for file in &ask.files {
+        let known = list(named).iter().any(|named| {
+            named["id"] == *file.number.to_string() && named["filename"] == file.name.as_str()
+        });
+        if !known {
+            return Err(Reply::invalid(
+                "attachments",
+                "a file is not named by its id",
+            ));
+        }
     }
     Ok(())
 }

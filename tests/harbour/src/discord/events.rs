@@ -98,7 +98,11 @@ impl State {
             "mention_everyone": false,
             "mentions": [],
             "mention_roles": [],
-            "attachments": [],
+            "attachments": message.files.iter().map(|file| json!({
+                "id": file.number.to_string(), "filename": file.name, "size": file.bytes.len(),
+                "url": format!("https://cdn.example/{}", file.name),
+                "proxy_url": format!("https://cdn.example/{}", file.name),
+            })).collect::<Vec<_>>(),
             "embeds": embeds,
             "components": components,
             "pinned": false,

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::server::Server;
-use super::state::{Interaction, Limits, Out, Permission, Seen};
+use super::state::{Interaction, Limits, Message, Out, Permission, Seen};
 use super::{REFLOAT_DISCORD_TOKEN, ids};
 
 /// How long a person waits for an answer.
@@ -355,6 +355,33 @@ impl Server {
         .context("it was never answered")
     }
 
+    /// The files of the answer, with their names.
+    pub fn answer_files(&self, asked: Asked) -> Vec<(String, Vec<u8>)> {
+        let state = self.hub.lock();
+        state
+            .interactions
+            .get(&asked.id)
+            .and_then(|interaction| interaction.message)
+            .and_then(|message| state.messages.get(&message))
+            .map(files_of)
+            .unwrap_or_default()
+    }
+
+    /// The files of a message, with their names.
+    pub fn files(&self, message: u64) -> Vec<(String, Vec<u8>)> {
+        let state = self.hub.lock();
+        state
+            .messages
+            .get(&message)
+            .map(files_of)
+            .unwrap_or_default()
+    }
+
+    /// The bot's new messages are made so much older than they are.
+    pub fn backdate(&self, by: Duration) {
+        self.hub.lock().backdated = by;
+    }
+
     /// The words of the final answer.
     pub async fn words(&self, asked: Asked) -> anyhow::Result<String> {
         match self.answer(asked).await? {
@@ -374,7 +401,7 @@ impl Server {
     /// Says something in a channel.
     pub fn say(&self, user: u64, channel: u64, text: &str) -> u64 {
         let mut state = self.hub.lock();
-        state.write(channel, user, &json!({ "content": text }), false)
+        state.write(channel, user, &json!({ "content": text }), &[], false)
     }
 
     pub fn react(&self, user: u64, message: u64, emoji: &str) {
@@ -562,6 +589,9 @@ impl Server {
                     text.push('\n');
                 }
             }
+            for file in &message.files {
+                let _ = writeln!(text, "  <{}>", file.name);
+            }
             for row in &message.components {
                 let buttons: Vec<String> = row["components"]
                     .as_array()
@@ -716,6 +746,14 @@ impl Server {
         };
         tokio::time::timeout(PATIENCE, wait).await.ok()
     }
+}
+
+fn files_of(message: &Message) -> Vec<(String, Vec<u8>)> {
+    message
+        .files
+        .iter()
+        .map(|file| (file.name.clone(), file.bytes.to_vec()))
+        .collect()
 }
 
 /// An embed as text.

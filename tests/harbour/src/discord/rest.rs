@@ -8,7 +8,7 @@ use super::checks;
 use super::ids;
 use super::reply::Reply;
 use super::routes::Ask;
-use super::state::{Channel, Message, Permission, State};
+use super::state::{Channel, Message, Permission, State, Upload, made};
 
 /// How long an interaction's token lives.
 const TOKEN: Duration = Duration::from_mins(15);
@@ -85,7 +85,7 @@ impl State {
                 .map_or_else(|| Reply::refused(404, 10003, "Unknown Channel"), Reply::ok),
             ("PATCH", []) => self.change_channel(id, &ask.body),
             ("GET", ["messages"]) => self.history(ask, id),
-            ("POST", ["messages"]) => self.post(id, &ask.body),
+            ("POST", ["messages"]) => self.post(id, ask),
             (_, ["messages", text, rest @ ..]) => {
                 let known = message(text).filter(|it| {
                     self.messages
@@ -211,7 +211,8 @@ impl State {
         Reply::ok(Value::Array(listed))
     }
 
-    fn post(&mut self, channel: u64, body: &Value) -> Reply {
+    fn post(&mut self, channel: u64, ask: &Ask<'_>) -> Reply {
+        let body = &ask.body;
         let Some(place) = self.channels.get(&channel) else {
             return Reply::refused(404, 10003, "Unknown Channel");
         };
@@ -226,7 +227,10 @@ impl State {
         if place.locked {
             return Reply::refused(403, 160_005, "Thread is locked");
         }
-        if let Err(reply) = checks::message(body, true) {
+        if !ask.files.is_empty() && !self.may(channel, Permission::AttachFiles) {
+            return Reply::refused(403, 50013, "Missing Permissions");
+        }
+        if let Err(reply) = checks::message(body, ask.files.is_empty()) {
             return reply;
         }
         let nonce = match &body["nonce"] {
@@ -243,7 +247,7 @@ impl State {
         {
             return Reply::ok(self.message(&message.clone()));
         }
-        let id = self.write(channel, ids::BOT, body, false);
+        let id = self.write(channel, ids::BOT, body, &ask.files, false);
         if let Some(nonce) = nonce {
             self.nonces.insert((channel, nonce), (id, Instant::now()));
         }
@@ -259,9 +263,15 @@ impl State {
         channel: u64,
         author: u64,
         body: &Value,
+        files: &[Upload],
         ephemeral: bool,
     ) -> u64 {
-        let id = self.id();
+        let id = if author == ids::BOT && !self.backdated.is_zero() {
+            let ago = jiff::SignedDuration::try_from(self.backdated).unwrap_or_default();
+            self.id_at(jiff::Timestamp::now() - ago)
+        } else {
+            self.id()
+        };
         let content = body["content"].as_str().unwrap_or_default().to_owned();
         let list = |field: &str| body[field].as_array().cloned().unwrap_or_default();
         let message = Message {
@@ -275,6 +285,7 @@ impl State {
             reference: body["message_reference"]["message_id"]
                 .as_str()
                 .and_then(|id| id.parse().ok()),
+            files: files.to_vec(),
             ephemeral,
             edits: 0,
             edited: None,
@@ -302,6 +313,35 @@ impl State {
         }
         if let Err(reply) = checks::message(body, false) {
             return reply;
+        }
+        let age = jiff::Timestamp::now()
+            .duration_since(made(id))
+            .unsigned_abs();
+        if age >= self.limits.old {
+            let recent = self
+                .edits
+                .iter()
+                .filter(|(_, at)| at.elapsed() < Duration::from_secs(20))
+                .filter(|(other, _)| {
+                    let age = jiff::Timestamp::now()
+                        .duration_since(made(*other))
+                        .unsigned_abs();
+                    age >= self.limits.old
+                        && self
+                            .messages
+                            .get(other)
+                            .is_some_and(|message| message.channel == channel)
+                })
+                .count();
+            if recent >= self.limits.old_edits {
+                self.seen.limited += 1;
+                self.seen.invalid += 1;
+                return Reply::refused(
+                    429,
+                    30046,
+                    "Maximum number of edits to messages older than 1 hour reached. Try again later",
+                );
+            }
         }
         self.edits.push((id, Instant::now()));
         if let Some(message) = self.messages.get_mut(&id) {
@@ -410,7 +450,8 @@ impl State {
         self.send("MESSAGE_REACTION_REMOVE", &event);
     }
 
-    pub(super) fn callback(&mut self, id: &str, token: &str, body: &Value) -> Reply {
+    pub(super) fn callback(&mut self, id: &str, token: &str, ask: &Ask<'_>) -> Reply {
+        let body = &ask.body;
         let unknown = || Reply::refused(404, 10062, "Unknown interaction");
         let Ok(id) = id.parse::<u64>() else {
             return unknown();
@@ -435,10 +476,10 @@ impl State {
         let mut message = None;
         match kind {
             4 => {
-                if let Err(reply) = checks::message(data, true) {
+                if let Err(reply) = checks::message(data, ask.files.is_empty()) {
                     return reply;
                 }
-                message = Some(self.write(channel, ids::BOT, data, ephemeral));
+                message = Some(self.write(channel, ids::BOT, data, &ask.files, ephemeral));
             }
             5 | 6 => {}
             8 => {
@@ -475,7 +516,8 @@ impl State {
     }
 
     /// What a deferred interaction is answered with at last.
-    pub(super) fn edit_answer(&mut self, token: &str, body: &Value) -> Reply {
+    pub(super) fn edit_answer(&mut self, token: &str, ask: &Ask<'_>) -> Reply {
+        let body = &ask.body;
         let found = self
             .interactions
             .iter()
@@ -490,13 +532,13 @@ impl State {
         if !matches!(interaction.acknowledged, Some((_, 4..=7))) {
             return Reply::refused(404, 10008, "Unknown Message");
         }
-        if let Err(reply) = checks::message(body, true) {
+        if let Err(reply) = checks::message(body, ask.files.is_empty()) {
             return reply;
         }
         if let Some(old) = interaction.message {
             self.messages.remove(&old);
         }
-        let message = self.write(interaction.channel, ids::BOT, body, true);
+        let message = self.write(interaction.channel, ids::BOT, body, &ask.files, true);
         if let Some(interaction) = self.interactions.get_mut(&id) {
             interaction.message = Some(message);
             interaction.writes += 1;

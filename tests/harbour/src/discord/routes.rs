@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ids;
 use super::reply::Reply;
 use super::server::Hub;
-use super::state::{Bucket, State};
+use super::state::{Bucket, State, Upload};
 
 /// A request as it was read.
 pub(super) struct Ask<'a> {
@@ -18,6 +18,8 @@ pub(super) struct Ask<'a> {
     pub(super) path: Vec<&'a str>,
     pub(super) query: &'a str,
     pub(super) body: Value,
+    /// What is uploaded with the body.
+    pub(super) files: Vec<Upload>,
 }
 
 impl Ask<'_> {
@@ -37,6 +39,7 @@ impl Hub {
         target: &str,
         authorization: &str,
         body: &[u8],
+        files: Vec<Upload>,
     ) -> Reply {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = query.trim_start_matches('&');
@@ -80,7 +83,11 @@ impl Hub {
             path: segments,
             query,
             body,
+            files,
         };
+        if let Err(reply) = super::checks::files(&ask) {
+            return reply;
+        }
         let left = match state.bucket(&ask) {
             Ok(left) => left,
             Err(reply) => return reply,
@@ -210,9 +217,9 @@ impl State {
                 .ok()
                 .and_then(|user| self.member(user))
                 .map_or_else(|| Reply::refused(404, 10007, "Unknown Member"), Reply::ok),
-            ("POST", ["interactions", id, token, "callback"]) => self.callback(id, token, body),
+            ("POST", ["interactions", id, token, "callback"]) => self.callback(id, token, ask),
             ("PATCH", ["webhooks", app, token, "messages", "@original"]) if *app == application => {
-                self.edit_answer(token, body)
+                self.edit_answer(token, ask)
             }
             (_, ["channels", channel, rest @ ..]) => {
                 let Ok(channel) = channel.parse() else {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State as Shared;
+use bytes::Bytes;
 use hyper::{Request, Response, header};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -17,7 +18,7 @@ use crate::github::SpecChecker;
 
 use super::REFLOAT_DISCORD_TOKEN;
 use super::reply::Reply;
-use super::state::{Limits, State};
+use super::state::{Limits, State, Upload};
 
 /// How to run the servers.
 #[derive(Clone, Debug)]
@@ -71,7 +72,10 @@ impl Hub {
 }
 
 const SPEC: &str = "discord.openapi.json";
+/// Of a request without files.
 const MOST: usize = 1 << 20;
+/// Of one with files.
+const MOST_WITH_FILES: usize = 32 << 20;
 
 impl Server {
     /// Starts serving. Errors if an address is taken or the description is damaged.
@@ -114,8 +118,25 @@ impl Server {
 
 async fn answer(Shared(hub): Shared<Arc<Hub>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MOST).await else {
+    let boundary = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| multer::parse_boundary(value).ok());
+    let most = if boundary.is_some() {
+        MOST_WITH_FILES
+    } else {
+        MOST
+    };
+    let Ok(body) = to_bytes(body, most).await else {
         return Reply::refused(413, 40005, "Request entity too large").into_response();
+    };
+    let (body, files) = match boundary {
+        Some(boundary) => match take_apart(body, boundary).await {
+            Ok(parts) => parts,
+            Err(why) => return Reply::invalid("files", &why.to_string()).into_response(),
+        },
+        None => (body, Vec::new()),
     };
     let authorization = head
         .headers
@@ -126,6 +147,34 @@ async fn answer(Shared(hub): Shared<Arc<Hub>>, request: Request<Body>) -> Respon
         .uri
         .path_and_query()
         .map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
-    hub.answer(&head.method, &target, authorization, &body)
+    hub.answer(&head.method, &target, authorization, &body, files)
         .into_response()
+}
+
+/// The JSON and the files of a multipart body.
+async fn take_apart(body: Bytes, boundary: String) -> anyhow::Result<(Bytes, Vec<Upload>)> {
+    let stream = futures::stream::iter([Ok::<_, std::convert::Infallible>(body)]);
+    let mut parts = multer::Multipart::new(stream, boundary);
+    let (mut payload, mut files) = (Bytes::new(), Vec::new());
+    while let Some(part) = parts.next_field().await? {
+        let name = part.name().unwrap_or_default().to_owned();
+        if name == "payload_json" {
+            payload = part.bytes().await?;
+            continue;
+        }
+        let number = name
+            .strip_prefix("files[")
+            .and_then(|rest| rest.strip_suffix(']')?.parse().ok());
+        let Some(number) = number else {
+            anyhow::bail!("{name} is neither payload_json nor files[n]");
+        };
+        let filename = part.file_name().unwrap_or_default().to_owned();
+        anyhow::ensure!(!filename.is_empty(), "{name} has no filename");
+        files.push(Upload {
+            number,
+            name: filename,
+            bytes: part.bytes().await?,
+        });
+    }
+    Ok((payload, files))
 }

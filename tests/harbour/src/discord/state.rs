@@ -16,6 +16,7 @@ pub enum Permission {
     SendMessagesInThreads,
     CreatePublicThreads,
     ReadMessageHistory,
+    AttachFiles,
     ManageMessages,
     ManageThreads,
 }
@@ -38,6 +39,10 @@ pub struct Limits {
     pub answer_within: Duration,
     /// How long a nonce is remembered.
     pub nonce: Duration,
+    /// From when on a message is old.
+    pub old: Duration,
+    /// Edits of old messages in one channel in twenty seconds.
+    pub old_edits: usize,
 }
 
 impl Default for Limits {
@@ -51,6 +56,8 @@ impl Default for Limits {
             heartbeat: Duration::from_millis(41_250),
             answer_within: Duration::from_secs(3),
             nonce: Duration::from_mins(5),
+            old: Duration::from_hours(1),
+            old_edits: 3,
         }
     }
 }
@@ -82,6 +89,7 @@ pub(super) struct Message {
     pub(super) embeds: Vec<Value>,
     pub(super) components: Vec<Value>,
     pub(super) reference: Option<u64>,
+    pub(super) files: Vec<Upload>,
     pub(super) ephemeral: bool,
     pub(super) edits: usize,
     pub(super) edited: Option<jiff::Timestamp>,
@@ -89,6 +97,15 @@ pub(super) struct Message {
     pub(super) pinged: Vec<String>,
     /// Who reacted with what, in order.
     pub(super) reactions: Vec<(String, u64)>,
+}
+
+/// A file of a message.
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    /// By which the body names it.
+    pub(super) number: u64,
+    pub(super) name: String,
+    pub(super) bytes: bytes::Bytes,
 }
 
 /// Where an interaction stands.
@@ -174,6 +191,8 @@ pub(super) struct State {
     pub(super) privileged: bool,
     pub(super) seen: Seen,
     pub(super) violations: Vec<String>,
+    /// How much older than they are the bot's new messages are made.
+    pub(super) backdated: Duration,
     /// Each edit of a message: which, when.
     pub(super) edits: Vec<(u64, Instant)>,
 }
@@ -222,6 +241,7 @@ impl State {
             privileged: false,
             seen: Seen::default(),
             violations: Vec::new(),
+            backdated: Duration::ZERO,
             edits: Vec::new(),
         }
     }

@@ -29,6 +29,7 @@ fn ask(server: &Server, method: &Method, path: &str, body: &Value) -> (u16, Valu
         &format!("/api/v10{path}"),
         &format!("Bot {REFLOAT_DISCORD_TOKEN}"),
         &body,
+        Vec::new(),
     );
     (reply.status, reply.body.unwrap_or_default())
 }
@@ -151,9 +152,13 @@ async fn what_is_not_there_or_not_allowed_is_refused() {
     assert_eq!(ask(&server, &Method::PATCH, &edit, &message).0, 200);
     server.set_thread(thread, true, true);
     assert_eq!(post(&server, thread, &message), (403, 160_005));
-    let reply = server
-        .hub
-        .answer(&Method::GET, "/api/v10/users/@me", "Bot wrong", b"");
+    let reply = server.hub.answer(
+        &Method::GET,
+        "/api/v10/users/@me",
+        "Bot wrong",
+        b"",
+        Vec::new(),
+    );
     assert_eq!(reply.status, 401);
 }
 
