@@ -1,7 +1,9 @@
 //! What Refloat asks of Discord when much goes on: 200 restores in one guild, each
 //! changing ten times a second; then 100 interactions at once.
 //!
-//! `cargo run --example discord_load`
+//! `cargo run --release --example discord_load`; it fails if a bound is broken: under 50
+//! requests in any second, no 429, no card more than 5 s behind, and 99 of 100
+//! interactions acknowledged within 150 ms.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;

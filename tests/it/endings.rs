@@ -287,6 +287,50 @@ async fn a_merge_is_no_approval() -> anyhow::Result<()> {
     stage.ends(Phase::Denied).await
 }
 
+/// Somebody merges it in the middle of a look: the order reads as wanted because of that,
+/// and not since ever. Self-heal has to come back all the same (L1).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_in_the_middle_of_a_look_is_a_merge() -> anyhow::Result<()> {
+    use harbour::gate::{Fate, Service};
+    let mut stage = Stage::asked(Shape::small(), FAST).await?;
+    let number = stage.pull().await?.number;
+    let looked = std::sync::Arc::new(tokio::sync::Notify::new());
+    let seen = std::sync::Arc::clone(&looked);
+    // It is seen to be open; then the look takes its time, and reads the order.
+    let rule = stage.world.harbour.gate.add(move |call| {
+        let ours = call.token.as_deref() == Some(harbour::REFLOAT_GITHUB_TOKEN);
+        if call.service == Service::Github && ours && call.path().ends_with("/reviews") {
+            seen.notify_one();
+            return Fate::Late(std::time::Duration::from_secs(1));
+        }
+        Fate::Pass
+    });
+    looked.notified().await;
+    stage
+        .world
+        .harbour
+        .github
+        .merge_as(
+            "platform",
+            "infra-ocp4-tenants",
+            number,
+            "ada-poseidon",
+            harbour::github::MergeMethod::Merge,
+        )
+        .await?;
+    let off = crate::refloat::until(|| async {
+        let request = stage.world.requests().get(&stage.name).await?;
+        Ok(request
+            .status
+            .is_some_and(|status| status.self_heal_is_off()))
+    })
+    .await;
+    off.with_context(|| stage.refloat.shown())?;
+    stage.world.harbour.gate.remove(rule);
+    stage.refloat.say("as grace: deny reason:\"no\"").await?;
+    stage.ends(Phase::Denied).await
+}
+
 /// What would be deleted changes after the approval: it is asked again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_inventory_voids_the_approval() -> anyhow::Result<()> {

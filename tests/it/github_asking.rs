@@ -452,3 +452,67 @@ async fn an_approval_of_a_schedule_in_chat_is_mirrored() -> anyhow::Result<()> {
     refloat.stop().await?;
     world.end().await
 }
+
+/// What an open request costs while nothing happens: a few requests a poll, all answered
+/// with 304, which count against no limit of the hour. 200 of them, looked at once a minute
+/// each, stay below the 900 requests that GitHub takes in a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_request_costs_nothing_that_is_counted() -> anyhow::Result<()> {
+    let world = Stage::world(Shape::small()).await?;
+    let github = &world.harbour.github;
+    github.add_team(ORDERS.0, "reviewers", &["grace-platform", "linus-platform"])?;
+    // The poll of what was merged is one for all requests.
+    let config = world.harbour.refloat_config(
+        "approval: { coversResume: true, team: platform/reviewers }\n\
+         pace: { pullRequests: 50ms, lookAgain: 20ms }",
+    )?;
+    let stage = Stage::of(world, &config, REQUEST).await?;
+    let gate = &stage.world.harbour.gate;
+    let look = format!("/pulls/{}", stage.pull().await?.number);
+    // The first looks read what there is to know.
+    let polls = |entries: &[harbour::gate::Entry]| {
+        let looks = |entry: &&harbour::gate::Entry| entry.call.path().ends_with(&look);
+        entries.iter().filter(looks).count()
+    };
+    gate.keep_journal();
+    until(|| async { Ok(polls(&gate.journal()) >= 5) }).await?;
+    gate.take_journal();
+    until(|| async { Ok(polls(&gate.journal()) >= 20) }).await?;
+    let entries = gate.take_journal();
+    let asked: Vec<_> = entries
+        .iter()
+        .filter(|entry| is_refloats(&entry.call))
+        .collect();
+    let counted: Vec<_> = asked
+        .iter()
+        .filter(|entry| entry.status != Some(304))
+        .map(|entry| (&entry.call.target, entry.status))
+        .collect();
+    assert!(counted.is_empty(), "{counted:?}");
+    let shared = |entry: &&&harbour::gate::Entry| entry.call.target.contains("state=closed");
+    let own = asked.len() - asked.iter().filter(shared).count();
+    let polls = polls(&entries);
+    println!(
+        "an open request: {own} requests in {polls} looks, all answered with 304; 200 of them: {} \
+         a minute",
+        200 * own / polls
+    );
+    assert!(own <= polls * 4 + 4, "{own} requests in {polls} looks");
+    let name = stage.name.clone();
+    let mut stage = stage;
+    stage
+        .refloat
+        .say(&format!("restore withdraw {name}"))
+        .await?;
+    stage.ends(Phase::Withdrawn).await
+}
+
+/// Its branch is deleted by somebody while it waits: GitHub closes it, which is a no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_branch_is_a_denial() -> anyhow::Result<()> {
+    let stage = Stage::asked(Shape::small(), FAST).await?;
+    let head = stage.pull().await?.head;
+    let github = &stage.world.harbour.github;
+    github.delete_branch(ORDERS.0, ORDERS.1, &head).await?;
+    stage.ends(Phase::Denied).await
+}

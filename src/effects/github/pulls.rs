@@ -221,7 +221,7 @@ impl Github {
             .await?;
         self.mark(&answer).await;
         Ok(Proposed::Opened {
-            opened: opened(answer, proposal, head, blob),
+            opened: opened(&answer, proposal, head, blob),
             before,
         })
     }
@@ -274,12 +274,10 @@ impl Github {
         of_head: &OfHead<'_>,
         found: Answer,
     ) -> anyhow::Result<Proposed> {
-        let number = found.number;
-        let of = match &found.merge_commit_sha {
-            Some(merge) if found.is_merged() => self.parent(merge).await?,
-            _ => self.branch.clone(),
-        };
-        let fork = self.fork(&of, &found.head.sha).await?;
+        if found.is_merged() {
+            return self.adopt_merged(proposal, &found).await;
+        }
+        let fork = self.fork(&self.branch, &found.head.sha).await?;
         let (before, blob) = self.order_at(proposal.path, &fork.from).await?;
         let edit = (proposal.edit)(&before)?;
         if found.is_open() {
@@ -296,15 +294,36 @@ impl Github {
             }
             self.mark(&found).await;
         }
+        let head = found.head.sha.clone();
+        Ok(Proposed::Opened {
+            opened: opened(&found, proposal, head, blob),
+            before,
+        })
+    }
+
+    /// Takes over a pull request that is merged: what stood in the order before is read
+    /// from where its branch began.
+    async fn adopt_merged(
+        &self,
+        proposal: &Proposal<'_>,
+        merged: &Answer,
+    ) -> anyhow::Result<Proposed> {
+        let number = merged.number;
+        let of = match &merged.merge_commit_sha {
+            Some(merge) => self.parent(merge).await?,
+            None => self.branch.clone(),
+        };
+        let fork = self.fork(&of, &merged.head.sha).await?;
+        let (before, blob) = self.order_at(proposal.path, &fork.from).await?;
         anyhow::ensure!(
-            edit.changed || !found.is_merged(),
+            (proposal.edit)(&before)?.changed,
             "the pull request #{number} is merged, but where its branch began, {} reads as if it \
              had been before: somebody has been at the branch, and what stood there is not known",
             proposal.path
         );
-        let head = found.head.sha.clone();
+        let head = merged.head.sha.clone();
         Ok(Proposed::Opened {
-            opened: opened(found, proposal, head, blob),
+            opened: opened(merged, proposal, head, blob),
             before,
         })
     }
@@ -325,12 +344,22 @@ impl Github {
         let (before, blob) = self.order_at(proposal.path, &base).await?;
         let edit = (proposal.edit)(&before)?;
         let found = self.find_pull(proposal.branch).await?;
+        // Somebody merged it since it was looked at: the order reads as wanted because
+        // of it, and what stood there before is what it was made on (L1).
+        if let Some(merged) = &found
+            && merged.is_merged()
+        {
+            return self.adopt_merged(proposal, merged).await;
+        }
         if !edit.changed {
             // The order reads as wanted already; the pull request asks for nothing.
             if let Some(found) = found
                 && found.is_open()
             {
-                self.set_closed(found.number).await?;
+                let closed = self.set_closed(found.number).await?;
+                if closed.is_merged() {
+                    return self.adopt_merged(proposal, &closed).await;
+                }
                 self.delete_branch(proposal.branch).await?;
             }
             return Ok(Proposed::NotNeeded { before });
@@ -355,7 +384,7 @@ impl Github {
             )
             .await?;
         Ok(Proposed::Opened {
-            opened: opened(found, proposal, head, blob),
+            opened: opened(&found, proposal, head, blob),
             before,
         })
     }
@@ -510,10 +539,10 @@ impl Github {
     }
 }
 
-fn opened(answer: Answer, proposal: &Proposal<'_>, head_sha: String, blob: String) -> Opened {
+fn opened(answer: &Answer, proposal: &Proposal<'_>, head_sha: String, blob: String) -> Opened {
     Opened {
         number: answer.number,
-        url: answer.html_url,
+        url: answer.html_url.clone(),
         branch: proposal.branch.to_owned(),
         head_sha,
         base_blob: Some(blob),
