@@ -245,8 +245,6 @@ fn encode(canvas: &Canvas) -> Option<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Somebody waits for it, and it is mostly plain.
-    encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header().ok()?;
     writer.write_image_data(&canvas.pixels).ok()?;
     writer.finish().ok()?;

@@ -238,7 +238,7 @@ fn a_removal_says_what_stays() {
     **Asked by**: Anna, 2026-11-24 08:00 UTC
     **Pull request**: #7, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
     **Velero Schedule**: `poseidon1-nightly`, gone
-    **Backups that stay**: 5 backups, the last until 2026-12-20 03:30 UTC
+    **Backups that stay**: 5 backups, the last until 2026-12-20 03:30 UTC (`poseidon1-nightly-20261120033000`, ...)
     ");
 }
 
