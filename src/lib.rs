@@ -1,6 +1,7 @@
 //! Refloat carries a tenant through a Velero restore on an Argo CD platform.
 
 pub mod backups;
+pub mod caches;
 pub mod chat;
 pub mod cli;
 pub mod clock;
@@ -8,6 +9,7 @@ pub mod config;
 pub mod controller;
 pub mod copy;
 pub mod effects;
+pub mod lease;
 pub mod notify;
 pub mod order;
 pub mod request;

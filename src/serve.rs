@@ -11,18 +11,21 @@ use crate::chat::desk::{Desk, Offered, OrderLookup};
 use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::{Config, Live};
-use crate::controller;
+use crate::controller::{self, Waker};
 use crate::copy::CopyRequest;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
 use crate::effects::velero::shelf::Shelf;
+use crate::lease::Lease;
 use crate::notify;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
-use crate::web;
+use crate::web::{self, Need, Readiness};
 
 /// Runs Refloat with a chat until `stop`, or until the chat has ended for good;
-/// fails only if it cannot begin.
+/// fails if it cannot begin, or if another replica has taken its place.
+///
+/// With a Lease, it stands by until the Lease is its own.
 pub async fn serve<C: Chat>(
     live: impl Into<Live>,
     chat: Arc<C>,
@@ -32,15 +35,72 @@ pub async fn serve<C: Chat>(
     let config = live.now();
     let clients = Clients::connect(&config).await?;
     check_definitions(&clients, &config).await?;
+    let wake = controller::waker();
+    let ready = Readiness::standing_by();
+    if let Some(settings) = &config.web {
+        let zone = config.policy.time_zone.clone();
+        let (wake, ready, stop) = (wake.clone(), ready.clone(), stop.clone());
+        let listening = web::listen(settings, &clients, zone, wake, ready, stop);
+        tokio::spawn(listening.await?);
+    }
+    tokio::spawn(reach_github(
+        clients.github.clone(),
+        ready.clone(),
+        stop.clone(),
+    ));
+    // Kept from the beginning, so that whoever stands by need not read thousands of
+    // backups when it takes over.
+    let shelf = Shelf::default();
+    clients.metrics.caches().keep_shelf(shelf.clone());
+    {
+        let (shelf, client) = (shelf.clone(), clients.kube.clone());
+        let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
+        tokio::spawn(async move { shelf.run(client, namespace, stop).await });
+    }
+    tokio::spawn(reach_backups(shelf.clone(), ready.clone(), stop.clone()));
+    let base = Base { wake, ready, shelf };
+    let Some(settings) = &config.lease else {
+        return work(live, clients, chat, base, stop).await;
+    };
+    let lease = Lease::new(clients.kube.clone(), &config.namespace, settings);
+    tokio::select! {
+        () = lease.acquire() => {}
+        () = stop.cancelled() => return Ok(()),
+    }
+    let ended = tokio::select! {
+        // Everything that works is dropped where it stands: another works now.
+        lost = lease.hold() => {
+            stop.cancel();
+            return Err(lost.into());
+        }
+        ended = work(live, clients, chat, base, stop.clone()) => ended,
+    };
+    lease.release().await;
+    ended
+}
+
+/// What a replica has whether it works or stands by.
+struct Base {
+    wake: Waker,
+    ready: Readiness,
+    shelf: Shelf,
+}
+
+/// Works until `stop`: the chat, the threads, what people say, and the requests.
+async fn work<C: Chat>(
+    live: Live,
+    clients: Clients,
+    chat: Arc<C>,
+    Base { wake, ready, shelf }: Base,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let config = live.now();
+    ready.lead();
+    clients.metrics.lead(true);
+    clients.metrics.caches().keep_chat(chat.connected());
     let context = RenderContext {
         time_zone: config.policy.time_zone.clone(),
         covers_resume: config.policy.covers_resume,
-    };
-    let shelf = Shelf::default();
-    let shelving = {
-        let (shelf, client) = (shelf.clone(), clients.kube.clone());
-        let (namespace, stop) = (config.velero.namespace.clone(), stop.clone());
-        async move { shelf.run(client, namespace, stop).await }
     };
     let desk = Arc::new(Desk {
         client: clients.kube.clone(),
@@ -122,24 +182,20 @@ pub async fn serve<C: Chat>(
         Arc::clone(&chat),
         stop.clone(),
     );
+    let reaching = reach_chat(Arc::clone(&chat), ready.clone(), stop.clone());
     let answering = async {
         desk.run(chat, stop.clone()).await;
         // Nobody can say anything any more; what is under way is in the
         // cluster, and goes on at the next start.
         stop.cancel();
     };
-    let wake = controller::waker();
-    if let Some(settings) = &config.web {
-        let github = clients.github.clone();
-        tokio::spawn(web::listen(settings, github, wake.clone(), stop.clone()).await?);
-    }
     tokio::spawn(controller::watch_merges(
         clients.github.clone(),
         wake.clone(),
         config.policy.poll.unsigned_abs(),
         stop.clone(),
     ));
-    let working = controller::run(live.clone(), clients, &wake, rights, stop.clone());
+    let working = controller::run(live.clone(), clients, &wake, rights, ready, stop.clone());
     let everything = async {
         tokio::join!(
             connected,
@@ -148,7 +204,7 @@ pub async fn serve<C: Chat>(
             copies,
             telling,
             answering,
-            shelving,
+            reaching,
             configuring,
             working
         )
@@ -169,6 +225,45 @@ pub async fn serve<C: Chat>(
     match failed.into_inner() {
         Some(error) => Err(error),
         None => ended,
+    }
+}
+
+/// Says when the chat has been reached.
+async fn reach_chat<C: Chat>(chat: Arc<C>, ready: Readiness, stop: CancellationToken) {
+    let mut connected = chat.connected();
+    tokio::select! {
+        // Once is enough: being cut off later is no reason to send nobody here.
+        reached = connected.wait_for(|connected| *connected) => {
+            if reached.is_ok() {
+                ready.reach(Need::Chat);
+            }
+        }
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Says when the backups have been read.
+async fn reach_backups(shelf: Shelf, ready: Readiness, stop: CancellationToken) {
+    tokio::select! {
+        () = shelf.ready() => ready.reach(Need::Backups),
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Says when GitHub has been reached, and why not as long as it has not.
+async fn reach_github(github: Github, ready: Readiness, stop: CancellationToken) {
+    let mut pause = Duration::from_millis(500);
+    let reached = async {
+        while let Err(error) = github.reach().await {
+            tracing::warn!(error = format!("{error:#}"), "GitHub cannot be reached yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(60));
+        }
+        ready.reach(Need::Github);
+    };
+    tokio::select! {
+        () = reached => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use refloat_commands::Completion;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use rights::{Configured, Rights};
@@ -180,6 +180,12 @@ pub trait Chat: Send + Sync + 'static {
     fn post(&self, post: &Post) -> impl Future<Output = anyhow::Result<()>> + Send {
         let channel = post.channel.clone();
         async move { anyhow::bail!("this chat has no channel {channel}") }
+    }
+
+    /// Whether the chat is connected, so that people are heard; a chat that cannot be
+    /// cut off always is.
+    fn connected(&self) -> watch::Receiver<bool> {
+        watch::Sender::new(true).subscribe()
     }
 
     /// Waits until the thread of a request may be changed again. What is then

@@ -35,11 +35,14 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         log: telemetry::Format,
     },
-    /// Check the configuration, and what it says of the chat, without changing anything.
+    /// Check the configuration against every service, without changing anything.
     Check {
         /// The configuration; see deploy/refloat.example.yaml.
         #[arg(long, default_value = "refloat.yaml")]
         config: PathBuf,
+        /// How the findings are written.
+        #[arg(long, value_enum, default_value = "text")]
+        output: check::Output,
     },
     /// Print the custom resource definitions as YAML.
     Crd,
@@ -62,7 +65,7 @@ pub fn main(cli: Cli) -> ExitCode {
             telemetry::start(log);
             run::run(&config)
         }
-        Command::Check { config } => check::run(&config, &mut io::stdout()),
+        Command::Check { config, output } => check::run(&config, output, &mut io::stdout()),
         Command::Crd => crd::documents()
             .and_then(|text| io::stdout().write_all(text.as_bytes()).map_err(Into::into)),
         Command::Order { command } => {

@@ -9,6 +9,7 @@ mod secret;
 mod web;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
@@ -40,6 +41,8 @@ pub struct Config {
     /// The ClusterRole with the right to delete, to be bound for the time of a
     /// clearing; without one, the account may delete at any time.
     pub clearing_role: Option<String>,
+    /// The Lease by which one of several replicas works; without it there is one.
+    pub lease: Option<Lease>,
     pub github: Github,
     pub argocd: Argocd,
     pub velero: Velero,
@@ -55,6 +58,14 @@ pub struct Config {
     pub notifications: Option<crate::notify::Policy>,
     /// What time it is for what is shown and told of backups; no setting, but the system's clock.
     pub clock: Clock,
+}
+
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Its name, in the namespace of the requests.
+    pub name: String,
+    /// How long it lasts without being renewed; whole seconds.
+    pub duration: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +137,7 @@ impl Config {
             .optional()
             .map(PathBuf::from);
         let clearing_role = kubernetes.string("clearingRole").optional();
+        let lease = lease(&mut kubernetes);
         root.absorb(kubernetes);
 
         let mut section = root.section("github");
@@ -211,6 +223,7 @@ impl Config {
             namespace,
             kubeconfig,
             clearing_role,
+            lease,
             github,
             argocd: Argocd {
                 platform_namespace,
@@ -226,6 +239,21 @@ impl Config {
             clock: Clock::system(),
         })
     }
+}
+
+fn lease(section: &mut Section) -> Option<Lease> {
+    let name = section.string("lease").optional();
+    let duration = section.duration("leaseDuration", "15s");
+    if duration.subsec_nanos() != 0 || !(1..=600).contains(&duration.as_secs()) {
+        section.fault(
+            "leaseDuration",
+            "must be whole seconds, from 1s to 10m".to_owned(),
+        );
+    }
+    Some(Lease {
+        name: name?,
+        duration: duration.unsigned_abs(),
+    })
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::events::EventType;
 use kube::{Api, Resource};
@@ -39,6 +39,15 @@ pub(super) trait Machine:
     fn tenant(&self) -> &str;
 
     fn phase_name(&self) -> &'static str;
+
+    /// True if nothing more happens to it.
+    fn is_over(&self) -> bool;
+
+    /// How long each part of it took, to be told once it is over.
+    fn steps(&self, now: Timestamp) -> Vec<(&'static str, SignedDuration)> {
+        let _ = now;
+        Vec::new()
+    }
 
     /// True if the other requests are looked at in this phase, so that nobody
     /// else may look at them until the outcome is written (S7).

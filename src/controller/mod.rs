@@ -32,6 +32,7 @@ use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt as _};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::{Config, Live};
@@ -45,6 +46,7 @@ use crate::request::preflight::{self, Holdings};
 use crate::request::{BackupFact, Phase, RestoreRequest, RestoreStatus, Step, names, phase};
 
 use crate::schedule::ScheduleRequest;
+use crate::web::{Need, Readiness};
 
 use machine::Machine;
 
@@ -154,6 +156,7 @@ pub async fn run(
     clients: Clients,
     wake: &Waker,
     people: Arc<dyn PeoplesRights>,
+    ready: Readiness,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let config = live.now();
@@ -244,7 +247,21 @@ pub async fn run(
     let woken = wake::stream(wake.subscribe(), schedules.store(), schedule::wakes);
     let schedules = schedules.reconcile_on(woken);
     let copies = copies(&config, &client, &context);
+    let filled = {
+        let (restores, changes) = (controller.store(), schedules.store());
+        let caches = context.clients.metrics.caches();
+        caches.keep_requests(restores.clone(), changes.clone());
+        async move {
+            let (restores, changes) =
+                tokio::join!(restores.wait_until_ready(), changes.wait_until_ready());
+            // A cache that was dropped is one that ends with everything else.
+            if restores.is_ok() && changes.is_ok() {
+                ready.reach(Need::Requests);
+            }
+        }
+    };
     tokio::join!(
+        filled,
         carry(controller, Arc::clone(&context), stop.clone()),
         carry(schedules, Arc::clone(&context), stop.clone()),
         carry(copies, context, stop)
@@ -460,7 +477,8 @@ async fn turn<M: Machine>(context: &Context, request: M) -> Result<Turn<M>, Inte
             let name = M::name_of(&effect);
             tracing::info!(effect = name, "acting");
             // I/O: the one place where the world is changed.
-            match request.act(context, effect).await {
+            let span = tracing::info_span!("effect", effect = name);
+            match request.act(context, effect).instrument(span).await {
                 Ok(Some(fact)) => record::record(context, request, fact).await.map(Turn::from),
                 Ok(None) => again(context, request).await,
                 Err(error) => fail(context, request, name, &error).await,

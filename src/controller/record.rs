@@ -30,6 +30,16 @@ pub(super) async fn record<M: Machine>(
             let after = request.phase_name();
             if after != before {
                 tracing::info!(phase = after, "reached");
+                if request.is_over() {
+                    let now = Timestamp::now();
+                    let created = request.meta().creation_timestamp.as_ref();
+                    let took = created.map_or(jiff::SignedDuration::ZERO, |created| {
+                        now.duration_since(created.0)
+                    });
+                    let steps = request.steps(now);
+                    let metrics = &context.clients.metrics;
+                    metrics.ended(&M::kind(&()), after, took, &steps);
+                }
                 milestone(context, &request).await;
             }
             Ok(request)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt as _};
 
@@ -13,7 +13,7 @@ use crate::request::people::People;
 use crate::request::resource::{Verdict, Via};
 use crate::request::{
     Effect, Fact, LastError, Observed, Phase, Policy, RestoreRequest, Step, Subject, apply, decide,
-    phase,
+    phase, summary,
 };
 
 /// What a pass saw of the world, and of people's rights.
@@ -40,6 +40,18 @@ impl Machine for RestoreRequest {
 
     fn phase_name(&self) -> &'static str {
         phase_of(self).name()
+    }
+
+    fn is_over(&self) -> bool {
+        phase_of(self).is_over()
+    }
+
+    fn steps(&self, now: Timestamp) -> Vec<(&'static str, SignedDuration)> {
+        let created = self.creation_timestamp().map_or(now, |time| time.0);
+        summary::spans(&status(self), created, now)
+            .into_iter()
+            .map(|(step, from, to)| (step, to.duration_since(from)))
+            .collect()
     }
 
     fn needs_admission(&self) -> bool {

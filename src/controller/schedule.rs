@@ -89,6 +89,10 @@ impl Machine for ScheduleRequest {
         phase_of(self).name()
     }
 
+    fn is_over(&self) -> bool {
+        phase_of(self).is_over()
+    }
+
     fn needs_admission(&self) -> bool {
         phase_of(self) == Phase::Checking
     }

@@ -18,18 +18,24 @@ pub mod velero;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::Response;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
 use kube::core::discovery::ApiResource;
 use kube::{Api, Client};
+use tower::BoxError;
+use tower::util::MapResultLayer;
 
 use crate::config::Config;
+use crate::telemetry::Metrics;
 
 /// The clients of everything that Refloat touches.
 #[derive(Clone)]
 pub struct Clients {
     pub kube: Client,
     pub github: github::Github,
+    pub metrics: Metrics,
 }
 
 impl std::fmt::Debug for Clients {
@@ -41,14 +47,16 @@ impl std::fmt::Debug for Clients {
 impl Clients {
     /// Makes the clients; connects to nothing yet.
     pub async fn connect(config: &Config) -> anyhow::Result<Self> {
+        let metrics = Metrics::default();
         Ok(Self {
-            kube: kubernetes(config).await?,
-            github: github::Github::new(&config.github)?,
+            kube: kubernetes(config, &metrics).await?,
+            github: github::Github::new(&config.github, &metrics)?,
+            metrics,
         })
     }
 }
 
-async fn kubernetes(config: &Config) -> anyhow::Result<Client> {
+async fn kubernetes(config: &Config, metrics: &Metrics) -> anyhow::Result<Client> {
     let mut client = match &config.kubeconfig {
         Some(path) => {
             let kubeconfig = Kubeconfig::read_from(path)
@@ -66,7 +74,15 @@ async fn kubernetes(config: &Config) -> anyhow::Result<Client> {
     // Longer than the longest watch, which says nothing while nothing happens.
     client.read_timeout = Some(Duration::from_secs(330));
     client.write_timeout = Some(Duration::from_secs(30));
-    Ok(Client::try_from(client)?)
+    let metrics = metrics.clone();
+    let counted = MapResultLayer::new(move |answer: Result<Response<_>, BoxError>| {
+        let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        metrics.called("kubernetes", code);
+        answer
+    });
+    Ok(ClientBuilder::try_from(client)?
+        .with_layer(&counted)
+        .build())
 }
 
 /// Whether the API server did not answer, or was not able to, which another look mends.

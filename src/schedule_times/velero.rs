@@ -1,5 +1,6 @@
 //! What a version of Velero knows of time zones.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// A version of Velero, as `1.16`, `1.16.2` or `v1.16.2`.
@@ -42,6 +43,12 @@ impl ZoneSupport {
             (Some(true), Some(false)) => Self::Perhaps,
             (Some(true), Some(true)) => Self::Yes,
         }
+    }
+}
+
+impl fmt::Display for VeleroVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
 }
 

@@ -1,8 +1,10 @@
-//! What Refloat serves over HTTP: health, metrics, and GitHub's webhooks.
+//! What Refloat serves over HTTP: health, metrics, GitHub's webhooks, and the logbook.
 //!
 //! A webhook decides nothing: it only says where to look sooner than the next poll
 //! would. What is true is read from GitHub's API.
 
+mod logbook;
+mod ready;
 mod webhook;
 
 use std::sync::Arc;
@@ -14,13 +16,17 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::controller::Waker;
+use crate::effects::Clients;
 use crate::effects::github::Github;
+use crate::telemetry::{Metrics, metrics};
 
+pub use ready::{Need, Readiness};
 use webhook::Webhooks;
 
 /// The greatest body of a webhook that is read.
@@ -30,48 +36,73 @@ struct Served {
     github: Github,
     webhooks: Option<Webhooks>,
     wake: Waker,
+    metrics: Metrics,
+    ready: Readiness,
 }
 
 /// Listens, so that an address that is taken is told before anything starts; then
 /// serves until `stop`.
 pub async fn listen(
     settings: &config::Web,
-    github: Github,
+    clients: &Clients,
+    zone: TimeZone,
     wake: Waker,
+    ready: Readiness,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let logbook = match settings.logbook {
+        Some(address) => {
+            let stop = stop.clone();
+            Some(logbook::listen(address, clients, zone, stop).await?)
+        }
+        None => None,
+    };
     let address = settings.listen;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("web.listen: {address} cannot be listened at"))?;
-    let webhooks = settings.webhook_secret.clone().map(Webhooks::new);
+    let metrics = clients.metrics.clone();
+    let secret = settings.webhook_secret.clone();
     let served = Arc::new(Served {
-        github,
-        webhooks,
+        github: clients.github.clone(),
+        webhooks: secret.map(|secret| Webhooks::new(secret, &metrics)),
         wake,
+        metrics,
+        ready,
     });
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        // It is listened at only once the API server has answered.
-        .route("/readyz", get(|| async { "ok\n" }))
-        .route("/metrics", get(metrics))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scraped))
         .route("/webhooks/github", post(github_webhook))
         .with_state(served);
     Ok(async move {
         let stopped = async move { stop.cancelled().await };
         let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
-        if let Err(error) = served.await {
-            tracing::error!(%error, "nothing is served any more");
-        }
+        let served = async {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "nothing is served any more");
+            }
+        };
+        let logbook = async {
+            if let Some(logbook) = logbook {
+                logbook.await;
+            }
+        };
+        tokio::join!(served, logbook);
     })
 }
 
-async fn metrics(State(served): State<Arc<Served>>) -> Response {
-    let mut text = served.github.meter().text();
-    if let Some(webhooks) = &served.webhooks {
-        text.push_str(&webhooks.text());
+async fn scraped(State(served): State<Arc<Served>>) -> Response {
+    let text = served.metrics.text();
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+}
+
+async fn readyz(State(served): State<Arc<Served>>) -> Response {
+    match served.ready.missing() {
+        None => "ok\n".into_response(),
+        Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")).into_response(),
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn github_webhook(State(served): State<Arc<Served>>, request: Request) -> Response {

@@ -1,12 +1,12 @@
 //! Webhooks of GitHub: whether one is genuine and new, and what it says happened.
 
 use std::collections::{HashSet, VecDeque};
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use ring::hmac;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -15,9 +15,13 @@ use sha2::{Digest, Sha256};
 use crate::config::Secret;
 use crate::controller::Wake;
 use crate::effects::github::Github;
+use crate::telemetry::Metrics;
 
 /// How many deliveries are remembered, to know one that comes again.
 const REMEMBERED: usize = 10_000;
+
+/// What is counted of a delivery that is genuine and new.
+const TAKEN: &str = "taken";
 
 /// Why a delivery is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +72,7 @@ impl Refused {
 pub(super) struct Webhooks {
     secret: Secret,
     seen: Mutex<Seen>,
-    taken: AtomicU64,
-    refused: [AtomicU64; Refused::ALL.len()],
+    outcomes: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 #[derive(Debug, Default)]
@@ -96,21 +99,35 @@ impl Seen {
 }
 
 impl Webhooks {
-    pub(super) fn new(secret: Secret) -> Self {
-        Self {
+    pub(super) fn new(secret: Secret, metrics: &Metrics) -> Self {
+        let outcomes = Family::default();
+        metrics.register(|registry| {
+            registry.register(
+                "github_webhooks",
+                "Webhooks by what became of them",
+                outcomes.clone(),
+            );
+        });
+        let webhooks = Self {
             secret,
             seen: Mutex::default(),
-            taken: AtomicU64::new(0),
-            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            outcomes,
+        };
+        // A series that only begins with its first count hides that count from a rate.
+        let words = Refused::ALL.map(Refused::word);
+        for outcome in words.into_iter().chain([TAKEN]) {
+            drop(webhooks.outcomes.get_or_create(&[("outcome", outcome)]));
         }
+        webhooks
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.outcomes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts and answers a delivery that is not taken.
     pub(super) fn refuse(&self, refused: Refused) -> Response {
-        let at = Refused::ALL.iter().position(|other| *other == refused);
-        if let Some(counter) = at.and_then(|at| self.refused.get(at)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count(refused.word());
         tracing::warn!(why = refused.word(), "a webhook was refused");
         (refused.status(), format!("{}\n", refused.word())).into_response()
     }
@@ -151,7 +168,7 @@ impl Webhooks {
             }
         }
         let body: Value = serde_json::from_slice(body).map_err(|_| Refused::Malformed)?;
-        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.count(TAKEN);
         let ours = body
             .pointer("/repository/full_name")
             .and_then(Value::as_str)
@@ -161,26 +178,6 @@ impl Webhooks {
         } else {
             Vec::new()
         })
-    }
-
-    /// In Prometheus' text form.
-    pub(super) fn text(&self) -> String {
-        let mut text = format!(
-            "# HELP refloat_github_webhooks_total Webhooks by what became of them.\n\
-             # TYPE refloat_github_webhooks_total counter\n\
-             refloat_github_webhooks_total{{outcome=\"taken\"}} {}\n",
-            self.taken.load(Ordering::Relaxed)
-        );
-        for (refused, counter) in Refused::ALL.iter().zip(&self.refused) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "refloat_github_webhooks_total{{outcome=\"{}\"}} {}",
-                refused.word(),
-                counter.load(Ordering::Relaxed)
-            );
-        }
-        text
     }
 }
 

@@ -408,7 +408,7 @@ async fn killed_at_every_write(death: Death) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("killed {death:?} write {at}"))?;
         world.harbour.gate.remove(rule);
-        if !executioner.struck.load(Ordering::SeqCst) {
+        if executioner.struck.load(Ordering::SeqCst) == 0 {
             break;
         }
         at += 1;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use harbour::discord::ids;
 use refloat::request::Phase;
 
+use refloat::cli::check::Output;
+
 use crate::discord_world::Chatted;
 use crate::refloat::until;
 
@@ -147,39 +149,39 @@ async fn the_configuration_is_checked() -> anyhow::Result<()> {
         let file = file.clone();
         let checked = tokio::task::spawn_blocking(move || {
             let mut out = Vec::new();
-            let done = refloat::cli::check::run(&file, &mut out);
+            let done = refloat::cli::check::run(&file, Output::Text, &mut out);
             (done.is_ok(), String::from_utf8_lossy(&out).into_owned())
         });
         let (good, text) = checked.await?;
-        // The first line holds the file's name.
-        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let of_discord = text.lines().filter(|line| line.starts_with("discord"));
+        let lines: Vec<&str> = of_discord.collect();
         anyhow::Ok(format!("{good}\n{}", lines.join("\n")))
     };
     insta::assert_snapshot!(check(chatted.config("")?).await?, @r"
     true
-    ok: the bot is refloat
-    ok: it is on the server harbour
-    ok: reviewersRole is @reviewers
-    ok: channel is #restores
-    ok: troubleChannel is #restores
-    ok: 2 of the people can review here
+    discord        ok       the bot is refloat
+    discord        ok       it is on the server harbour
+    discord        ok       reviewersRole is @reviewers
+    discord        ok       channel is #restores
+    discord        ok       troubleChannel is #restores
+    discord        ok       2 of the people can review here
     ");
     let wrong = chatted.config("roles: [{ role: '5', tenants: [x] }], channels: ['6']")?;
     insta::assert_snapshot!(check(wrong).await?, @r"
     false
-    ok: the bot is refloat
-    ok: it is on the server harbour
-    ok: reviewersRole is @reviewers
-    wrong: roles 5: there is no such role
-    ok: channel is #restores
-    ok: troubleChannel is #restores
-    wrong: channels 6: the bot does not see it (Discord refused it (404, code 10003): Unknown Channel)
-    ok: 2 of the people can review here
+    discord        ok       the bot is refloat
+    discord        ok       it is on the server harbour
+    discord        ok       reviewersRole is @reviewers
+    discord        wrong    roles 5: there is no such role
+    discord        ok       channel is #restores
+    discord        ok       troubleChannel is #restores
+    discord        wrong    channels 6: the bot does not see it (Discord refused it (404, code 10003): Unknown Channel)
+    discord        ok       2 of the people can review here
     ");
     chatted.discord.set_token(Some("another"));
     insta::assert_snapshot!(check(chatted.config("")?).await?, @r"
     false
-    wrong: Discord does not know the bot's token
+    discord        wrong    Discord does not know the bot's token
     ");
     chatted.world.end().await
 }

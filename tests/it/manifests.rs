@@ -107,6 +107,53 @@ async fn an_api_server_takes_the_manifests() -> anyhow::Result<()> {
     world.end().await
 }
 
+/// kubectl renders each overlay, where it is installed.
+#[test]
+fn kubectl_renders_each_overlay() -> anyhow::Result<()> {
+    for overlay in ["kubernetes", "openshift", "openshift-logbook"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("deploy")
+            .join(overlay);
+        let rendered = std::process::Command::new("kubectl")
+            .arg("kustomize")
+            .arg(&path)
+            .output();
+        let output = match rendered {
+            Ok(output) => output,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                println!("skipped: kubectl is not installed");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow::ensure!(output.status.success(), "{overlay}: {error}");
+        let text = String::from_utf8(output.stdout)?;
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+        let has = |kind: &str| objects.iter().any(|object| object["kind"] == kind);
+        for kind in [
+            "Deployment",
+            "CustomResourceDefinition",
+            "ValidatingAdmissionPolicy",
+        ] {
+            anyhow::ensure!(has(kind), "{overlay} has no {kind}");
+        }
+        anyhow::ensure!(
+            has("PrometheusRule") == (overlay != "kubernetes"),
+            "{overlay}"
+        );
+        // The configuration is the one that was written, not another.
+        let config = objects.iter().find(|object| {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            name.starts_with("refloat-config-")
+        });
+        let config = config.context("no configuration")?["data"]["refloat.yaml"].as_str();
+        let written = std::fs::read_to_string(path.join("../base/refloat.yaml"))?;
+        anyhow::ensure!(config == Some(written.as_str()), "{overlay}");
+    }
+    Ok(())
+}
+
 /// The configuration that is deployed lacks nothing but its secrets.
 #[test]
 fn the_deployed_configuration_is_whole() -> anyhow::Result<()> {

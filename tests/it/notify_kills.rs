@@ -156,7 +156,7 @@ async fn killed_at_every_write(death: Death) -> anyhow::Result<()> {
                 service.texts()
             );
         }
-        if !executioner.struck.load(Ordering::SeqCst) {
+        if executioner.struck.load(Ordering::SeqCst) == 0 {
             break;
         }
         at += 1;

@@ -147,8 +147,13 @@ impl Refloat {
     }
 
     /// Stops it as SIGTERM would, and waits for its end.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(mut self) -> anyhow::Result<()> {
         let ended = Arc::clone(&self.ended);
         until(|| {
             let ended = Arc::clone(&ended);

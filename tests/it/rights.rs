@@ -19,7 +19,8 @@ use crate::refloat::{FAST, Refloat, external, until};
 use crate::world::World;
 
 const ACCOUNT: &str = "refloat:refloat";
-const RIGHTS: &str = "kubernetes: { clearingRole: refloat-clearing, kubeconfig: ";
+const RIGHTS: &str =
+    "kubernetes: { clearingRole: refloat-clearing, lease: refloat, leaseDuration: 2s, kubeconfig: ";
 
 /// Every right that the roles give: `role: verb resource.group`.
 fn given() -> anyhow::Result<BTreeSet<String>> {

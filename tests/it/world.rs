@@ -434,7 +434,8 @@ impl World {
             .find(|request| !known.contains(&request.name_any()));
         let Some(request) = mine else {
             refloat
-                .say(&self.here("restore request tenant:poseidon1 namespaces:dev schedule:daily day:yesterday reason:\"bad migration\""))
+                // No day: a run that crosses midnight would find another yesterday.
+                .say(&self.here("restore request tenant:poseidon1 namespaces:dev schedule:daily reason:\"bad migration\""))
                 .await?;
             let _ =
                 tokio::time::timeout(Duration::from_secs(2), refloat.until_after(shown, "@ada"))

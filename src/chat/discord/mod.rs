@@ -202,6 +202,10 @@ impl Chat for Discord {
         Ok(())
     }
 
+    fn connected(&self) -> watch::Receiver<bool> {
+        self.0.connected.subscribe()
+    }
+
     async fn ready(&self, request: &str) {
         if let Some(known) = self.0.known(request) {
             let edited = *lock(&known.edited);

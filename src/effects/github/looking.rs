@@ -48,18 +48,18 @@ struct User {
 }
 
 #[derive(Deserialize)]
-struct Rule {
+pub(super) struct Rule {
     #[serde(rename = "type")]
-    kind: String,
+    pub(super) kind: String,
     #[serde(default)]
-    parameters: Parameters,
+    pub(super) parameters: Parameters,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Parameters {
-    required_approving_review_count: usize,
-    require_code_owner_review: bool,
+pub(super) struct Parameters {
+    pub(super) required_approving_review_count: usize,
+    pub(super) require_code_owner_review: bool,
     required_status_checks: Vec<Check>,
 }
 
@@ -70,7 +70,8 @@ struct Check {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Branch {
+pub(super) struct Branch {
+    pub(super) protected: bool,
     protection: Option<Protection>,
 }
 
@@ -110,6 +111,24 @@ struct Combined {
 struct Status {
     context: String,
     state: String,
+}
+
+impl Rule {
+    /// The checks that it wants.
+    pub(super) fn contexts(self) -> impl Iterator<Item = String> {
+        let checks = self.parameters.required_status_checks.into_iter();
+        checks.map(|check| check.context)
+    }
+}
+
+impl Branch {
+    /// The checks that its own protection wants.
+    pub(super) fn contexts(self) -> Vec<String> {
+        self.protection
+            .and_then(|protection| protection.required_status_checks)
+            .map(|checks| checks.contexts)
+            .unwrap_or_default()
+    }
 }
 
 impl Github {
@@ -297,19 +316,10 @@ impl Github {
             .read(&format!("branches/{branch}"))
             .await?
             .unwrap_or_default();
-        let mut wanted: BTreeSet<String> = protected
-            .protection
-            .and_then(|protection| protection.required_status_checks)
-            .map(|checks| checks.contexts.into_iter().collect())
-            .unwrap_or_default();
+        let mut wanted: BTreeSet<String> = protected.contexts().into_iter().collect();
         for rule in rules {
             match rule.kind.as_str() {
-                "required_status_checks" => wanted.extend(
-                    rule.parameters
-                        .required_status_checks
-                        .into_iter()
-                        .map(|check| check.context),
-                ),
+                "required_status_checks" => wanted.extend(rule.contexts()),
                 "pull_request" => missing.extend(missing_reviews(answer, &rule, reviews)),
                 "merge_queue" => missing.push(format!(
                     "{} is merged by its merge queue only: somebody with the right to do so has \

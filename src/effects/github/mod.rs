@@ -13,6 +13,7 @@ mod pulls;
 mod restore;
 mod schedule_body;
 mod schedules;
+mod standing;
 mod transport;
 
 use std::collections::HashMap;
@@ -22,16 +23,18 @@ use octocrab::Octocrab;
 use serde::Deserialize;
 
 use crate::config::{Github as Settings, MergeMethod};
+use crate::telemetry::Metrics;
 
 pub use auth::Credentials;
 pub use body::{describe, harmless, mirrored, of_head};
 pub use looking::Looking;
 pub use orders::{Found, Orders};
-pub use pace::Meter;
+pub(crate) use pace::skew;
 pub use pulls::{Closing, Editing, Merging, OfHead, Proposal, Proposed};
 pub use restore::{Context, edit};
 pub use schedule_body::describe_schedule;
 pub use schedules::Ordered;
+pub use standing::{Read, Standing};
 
 use auth::Auth;
 use pace::Pace;
@@ -77,7 +80,7 @@ struct Target {
 
 impl Github {
     /// Makes the client; sends nothing yet.
-    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+    pub fn new(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Self> {
         let client = Octocrab::builder()
             .base_uri(settings.api.as_str())?
             .add_retry_config(octocrab::service::middleware::retry::RetryConfig::None)
@@ -95,7 +98,7 @@ impl Github {
         Ok(Self {
             client,
             auth: Arc::new(Auth::new(settings.credentials.clone())),
-            pace: Arc::new(Pace::new(settings.write_gap)),
+            pace: Arc::new(Pace::new(settings.write_gap, metrics)),
             known: Arc::default(),
             labels: settings.labels.clone(),
             reviewers: settings.reviewers.clone(),
@@ -108,11 +111,6 @@ impl Github {
             merge_method: settings.merge_method,
             blobs: Arc::default(),
         })
-    }
-
-    /// What GitHub was asked so far, and how much more it may be.
-    pub fn meter(&self) -> &Meter {
-        &self.pace.meter
     }
 
     /// The address of what stands below the repository, or where `rest` says if it
@@ -140,6 +138,19 @@ impl Github {
             .filter(|pull| pull.is_merged() && pull.head.branch.starts_with("refloat/"))
             .map(|pull| pull.number)
             .collect())
+    }
+
+    /// Reads where the branch of the orders stands; an error says why that cannot be
+    /// read. Changes nothing.
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        match self.head_of(&self.branch).await? {
+            Some(_) => Ok(()),
+            None => anyhow::bail!(
+                "the repository {} has no branch {}",
+                self.full_name(),
+                self.branch
+            ),
+        }
     }
 
     /// Where a branch stands; `None` if there is none.

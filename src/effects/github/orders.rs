@@ -18,11 +18,11 @@ struct Tree {
 }
 
 #[derive(Deserialize)]
-struct Entry {
-    path: String,
+pub(super) struct Entry {
+    pub(super) path: String,
     #[serde(rename = "type")]
     kind: String,
-    sha: String,
+    pub(super) sha: String,
 }
 
 #[derive(Deserialize)]
@@ -57,24 +57,7 @@ impl Github {
     /// Looks for the order of a tenant. The order itself says whose it is;
     /// the file's name only tells where to look first.
     pub async fn orders(&self, tenant: &str) -> anyhow::Result<Orders> {
-        let tree: Tree = self
-            .read(&format!("git/trees/{}?recursive=1", self.branch))
-            .await?
-            .with_context(|| {
-                format!(
-                    "there is no branch {} in {}/{}",
-                    self.branch, self.owner, self.repository
-                )
-            })?;
-        anyhow::ensure!(
-            !tree.truncated,
-            "the repository is too large for GitHub to list its files in one answer"
-        );
-        let mut files: Vec<Entry> = tree
-            .tree
-            .into_iter()
-            .filter(|entry| entry.kind == "blob" && self.orders.is_match(&entry.path))
-            .collect();
+        let mut files = self.order_files().await?;
         let mut tenants: Vec<String> = files.iter().map(|file| stem(&file.path)).collect();
         tenants.sort_unstable();
         tenants.dedup();
@@ -118,7 +101,28 @@ impl Github {
         })
     }
 
-    async fn blob(&self, sha: &str) -> anyhow::Result<Arc<str>> {
+    /// The files that are orders by their paths.
+    pub(super) async fn order_files(&self) -> anyhow::Result<Vec<Entry>> {
+        let tree: Tree = self
+            .read(&format!("git/trees/{}?recursive=1", self.branch))
+            .await?
+            .with_context(|| {
+                format!(
+                    "there is no branch {} in {}/{}",
+                    self.branch, self.owner, self.repository
+                )
+            })?;
+        anyhow::ensure!(
+            !tree.truncated,
+            "the repository is too large for GitHub to list its files in one answer"
+        );
+        let entries = tree.tree.into_iter();
+        Ok(entries
+            .filter(|entry| entry.kind == "blob" && self.orders.is_match(&entry.path))
+            .collect())
+    }
+
+    pub(super) async fn blob(&self, sha: &str) -> anyhow::Result<Arc<str>> {
         if let Some(text) = self.cached(sha) {
             return Ok(text);
         }

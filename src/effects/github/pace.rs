@@ -1,14 +1,16 @@
 //! Asking nicely: one queue, mutations apart, and GitHub's limits obeyed.
 
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit};
 
 use super::transport::Refusal;
+use crate::telemetry::Metrics;
 
 /// Requests that are under way at once; GitHub allows 100.
 const AT_ONCE: usize = 10;
@@ -32,14 +34,13 @@ pub(super) struct Pace {
 
 /// What GitHub was asked, and how much more it may be.
 #[derive(Debug)]
-pub struct Meter {
-    pub(super) reads: AtomicU64,
-    pub(super) unchanged: AtomicU64,
-    pub(super) writes: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) limited: AtomicU64,
-    remaining: AtomicI64,
-    limit: AtomicI64,
+pub(super) struct Meter {
+    metrics: Metrics,
+    requests: Family<[(&'static str, &'static str); 1], Counter>,
+    waiting: Gauge,
+    remaining: Gauge,
+    limit: Gauge,
+    pub(super) skew: Gauge,
 }
 
 /// A turn: while it is held, no other mutation is sent.
@@ -57,26 +58,19 @@ impl Drop for Turn<'_> {
 }
 
 impl Pace {
-    pub(super) fn new(gap: Duration) -> Self {
+    pub(super) fn new(gap: Duration, metrics: &Metrics) -> Self {
         Self {
             gap,
             places: Semaphore::new(AT_ONCE),
             mutated: tokio::sync::Mutex::new(None),
             until: Mutex::new(None),
-            meter: Meter {
-                reads: AtomicU64::new(0),
-                unchanged: AtomicU64::new(0),
-                writes: AtomicU64::new(0),
-                refused: AtomicU64::new(0),
-                limited: AtomicU64::new(0),
-                remaining: AtomicI64::new(-1),
-                limit: AtomicI64::new(-1),
-            },
+            meter: Meter::new(metrics),
         }
     }
 
     /// Waits for a turn; refuses if GitHub asked for a longer pause.
     pub(super) async fn turn(&self, mutates: bool, what: &str) -> Result<Turn<'_>, Refusal> {
+        let _waiting = Waiting::new(&self.meter.waiting);
         let held = || Refusal::Unreachable {
             what: what.to_owned(),
             why: "the queue is closed".to_owned(),
@@ -117,12 +111,15 @@ impl Pace {
     /// Learns from the headers of an answer.
     pub(super) fn learn(&self, status: u16, headers: &HeaderMap) {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+        if let Some(skew) = skew(headers, jiff::Timestamp::now()) {
+            self.meter.skew.set(skew);
+        }
         let remaining = number("x-ratelimit-remaining");
         if let Some(remaining) = remaining {
-            self.meter.remaining.store(remaining, Ordering::Relaxed);
+            self.meter.remaining.set(remaining);
         }
         if let Some(limit) = number("x-ratelimit-limit") {
-            self.meter.limit.store(limit, Ordering::Relaxed);
+            self.meter.limit.set(limit);
         }
         let after = number("retry-after").and_then(|seconds| u64::try_from(seconds).ok());
         let spent = remaining == Some(0);
@@ -138,7 +135,7 @@ impl Pace {
             _ => None,
         };
         if limited {
-            self.meter.limited.fetch_add(1, Ordering::Relaxed);
+            self.meter.count("limited");
         }
         if let Some(pause) = pause {
             let until = Instant::now() + pause.min(LONGEST);
@@ -155,42 +152,84 @@ impl Pace {
 }
 
 impl Meter {
-    /// In Prometheus' text form.
-    pub fn text(&self) -> String {
-        let count = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        let mut text = String::from(
-            "# HELP refloat_github_requests_total Requests to GitHub by what became of them.\n\
-             # TYPE refloat_github_requests_total counter\n",
-        );
-        for (kind, value) in [
-            ("read", &self.reads),
-            ("unchanged", &self.unchanged),
-            ("write", &self.writes),
-            ("refused", &self.refused),
-            ("limited", &self.limited),
-        ] {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "refloat_github_requests_total{{kind=\"{kind}\"}} {}",
-                count(value)
-            );
-        }
-        let gauge = |name: &str, help: &str, value: &AtomicI64| {
-            let value = value.load(Ordering::Relaxed);
-            format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")
+    fn new(metrics: &Metrics) -> Self {
+        let meter = Self {
+            metrics: metrics.clone(),
+            requests: Family::default(),
+            waiting: Gauge::default(),
+            remaining: Gauge::default(),
+            limit: Gauge::default(),
+            skew: Gauge::default(),
         };
-        text.push_str(&gauge(
-            "refloat_github_rate_limit_remaining",
-            "Requests that GitHub still takes this hour; -1 before the first answer.",
-            &self.remaining,
-        ));
-        text.push_str(&gauge(
-            "refloat_github_rate_limit",
-            "Requests that GitHub takes an hour; -1 before the first answer.",
-            &self.limit,
-        ));
-        text
+        meter.remaining.set(-1);
+        meter.limit.set(-1);
+        metrics.register(|registry| {
+            registry.register(
+                "github_requests",
+                "Requests to GitHub by what became of them",
+                meter.requests.clone(),
+            );
+            registry.register(
+                "github_queue",
+                "Requests that wait for their turn, or for GitHub's limits to end",
+                meter.waiting.clone(),
+            );
+            registry.register(
+                "github_rate_limit_remaining",
+                "Requests that GitHub still takes this hour; -1 before the first answer",
+                meter.remaining.clone(),
+            );
+            registry.register(
+                "github_rate_limit",
+                "Requests that GitHub takes an hour; -1 before the first answer",
+                meter.limit.clone(),
+            );
+            registry.register(
+                "github_clock_skew_seconds",
+                "By how much GitHub's clock is ahead of this one; negative: behind",
+                meter.skew.clone(),
+            );
+        });
+        meter
+    }
+
+    pub(super) fn count(&self, kind: &'static str) {
+        self.requests.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// How many requests are left, of how many in an hour; `None` before GitHub said.
+    pub(super) fn left(&self) -> Option<(i64, i64)> {
+        let (left, limit) = (self.remaining.get(), self.limit.get());
+        (left >= 0 && limit >= 0).then_some((left, limit))
+    }
+
+    /// With which code GitHub answered; `None`: it did not.
+    pub(super) fn answered(&self, code: Option<u16>) {
+        self.metrics.called("github", code);
+    }
+}
+
+/// By how many seconds the clock of whoever answered is ahead of `now`.
+pub(crate) fn skew(headers: &HeaderMap, now: jiff::Timestamp) -> Option<i64> {
+    let date = headers.get(http::header::DATE)?.to_str().ok()?;
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    // Theirs is in whole seconds.
+    Some(theirs.as_second() - now.as_second())
+}
+
+/// Counts a request as waiting until it is dropped.
+struct Waiting<'a>(&'a Gauge);
+
+impl<'a> Waiting<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -233,7 +272,7 @@ mod tests {
             ("for ever", 429, &[("retry-after", "99999999")], Some(3600)),
         ];
         for (name, status, pairs, seconds) in cases {
-            let pace = Pace::new(Duration::ZERO);
+            let pace = Pace::new(Duration::ZERO, &Metrics::default());
             pace.learn(status, &headers(pairs));
             let pause = pace
                 .until()
@@ -251,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn mutations_are_apart_and_reads_are_not() -> anyhow::Result<()> {
-        let pace = Pace::new(Duration::from_millis(50));
+        let pace = Pace::new(Duration::from_millis(50), &Metrics::default());
         let began = Instant::now();
         drop(pace.turn(true, "a").await?);
         drop(pace.turn(true, "b").await?);

@@ -5,7 +5,6 @@
 //! has changed counts against no limit.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -218,13 +217,13 @@ impl Github {
             .build_request(request, body)
             .map_err(|error| unreachable(&error))?;
         let turn = self.pace.turn(!reads, what).await?;
-        let response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let response = self.client.execute(request).await.map_err(|error| {
+            self.pace.meter.answered(None);
+            unreachable(&error)
+        })?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
+        self.pace.meter.answered(Some(status));
         self.pace.learn(status, &head.headers);
         let body = body
             .collect()
@@ -234,18 +233,17 @@ impl Github {
         drop(turn);
         let meter = &self.pace.meter;
         if let (StatusCode::NOT_MODIFIED, Some((_, body))) = (head.status, known) {
-            meter.unchanged.fetch_add(1, Ordering::Relaxed);
+            meter.count("unchanged");
             return Ok(body);
         }
-        let counted = if reads { &meter.reads } else { &meter.writes };
-        counted.fetch_add(1, Ordering::Relaxed);
+        meter.count(if reads { "read" } else { "write" });
         if head.status.is_success() {
             if let (true, Some(tag)) = (reads, head.headers.get(header::ETAG)) {
                 self.known.put(route, tag.clone(), &body);
             }
             return Ok(body);
         }
-        meter.refused.fetch_add(1, Ordering::Relaxed);
+        meter.count("refused");
         Err(Refusal::Answered {
             status,
             what: what.to_owned(),

@@ -211,7 +211,7 @@ impl Gate {
         };
         let cut = || io::Error::new(io::ErrorKind::ConnectionAborted, "cut by the gate");
         let fate = self.fate(&call);
-        match fate {
+        let pause = match fate {
             Fate::CutBefore => {
                 self.remember(call, None);
                 return Err(cut());
@@ -220,13 +220,19 @@ impl Gate {
                 self.remember(call, Some(answer.status().as_u16()));
                 return Ok(answer.map(Body::from));
             }
-            Fate::Late(pause) => tokio::time::sleep(pause).await,
-            Fate::Pass | Fate::CutAfter => {}
-        }
+            Fate::Late(pause) => Some(pause),
+            Fate::Pass | Fate::CutAfter => None,
+        };
         let request = Request::from_parts(head, Body::from(body));
         // A request is carried out to its end even if the client goes away, as
         // a real server would: hence a task of its own.
-        let answer = tokio::spawn(router.oneshot(request));
+        // So is one that is late: it is under way, and nobody can call it back.
+        let answer = tokio::spawn(async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            router.oneshot(request).await
+        });
         let answer = match answer.await {
             Ok(Ok(answer)) => answer,
             Ok(Err(never)) => match never {},

@@ -10,13 +10,13 @@ use super::world::State;
 use crate::request::Phase;
 use crate::request::guard::Guard;
 
-/// How long a run may take; `REFLOAT_MODEL_SECONDS` gives it more. A slow machine
+/// How long a run may take; `REFLOAT_MODEL_SECONDS` gives it more, as CI does. A slow machine
 /// explores less in it; what was explored, and whether that is all, is said.
 fn bound() -> Duration {
     let seconds = std::env::var("REFLOAT_MODEL_SECONDS")
         .ok()
         .and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(20))
+    Duration::from_secs(seconds.unwrap_or(5))
 }
 
 /// Explores everything that can come of `machine`; the number of states.

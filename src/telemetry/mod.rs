@@ -1,6 +1,10 @@
 //! What Refloat says of itself: lines for people or JSON, on standard error, so
 //! that standard output stays the chat's.
 
+pub mod metrics;
+
+pub use metrics::Metrics;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
