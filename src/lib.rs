@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod copy;
 pub mod effects;
 pub mod lease;
 pub mod notify;

@@ -12,6 +12,7 @@ use crate::chat::publish::Threaded;
 use crate::chat::{Chat, RenderContext, publish};
 use crate::config::{Config, Live};
 use crate::controller::{self, Waker};
+use crate::copy::CopyRequest;
 use crate::effects::Clients;
 use crate::effects::github::{Found, Github};
 use crate::effects::velero::shelf::Shelf;
@@ -164,12 +165,20 @@ async fn work<C: Chat>(
         clients.kube.clone(),
         config.namespace.clone(),
         Arc::clone(&chat),
+        context.clone(),
+        stop.clone(),
+    );
+    let copies = publish::run::<CopyRequest, _>(
+        clients.kube.clone(),
+        config.namespace.clone(),
+        Arc::clone(&chat),
         context,
         stop.clone(),
     );
     let telling = tell(
         live.clone(),
         clients.clone(),
+        shelf.clone(),
         Arc::clone(&chat),
         stop.clone(),
     );
@@ -192,13 +201,14 @@ async fn work<C: Chat>(
             connected,
             publishing,
             schedules,
+            copies,
             telling,
             answering,
             reaching,
             configuring,
             working
         )
-        .7
+        .8
     };
     let patience = async {
         stop.cancelled().await;
@@ -261,12 +271,19 @@ async fn reach_github(github: Github, ready: Readiness, stop: CancellationToken)
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Tells people what they did not ask about; anew when the configuration changes.
-async fn tell<C: Chat>(mut live: Live, clients: Clients, chat: Arc<C>, stop: CancellationToken) {
+async fn tell<C: Chat>(
+    mut live: Live,
+    clients: Clients,
+    shelf: Shelf,
+    chat: Arc<C>,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let until = stop.child_token();
         let told = notify::run::run(
             live.now(),
             clients.clone(),
+            shelf.clone(),
             Arc::clone(&chat),
             until.clone(),
         );
@@ -304,7 +321,8 @@ fn lookup(github: Github) -> OrderLookup {
 /// requests, or does not let Refloat read them.
 async fn check_definitions(clients: &Clients, config: &Config) -> anyhow::Result<()> {
     check_definition::<RestoreRequest>(clients, config).await?;
-    check_definition::<ScheduleRequest>(clients, config).await
+    check_definition::<ScheduleRequest>(clients, config).await?;
+    check_definition::<CopyRequest>(clients, config).await
 }
 
 async fn check_definition<K: Threaded + CustomResourceExt>(

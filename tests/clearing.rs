@@ -17,6 +17,12 @@ use tokio::process::Command;
 
 /// As many deletes at once as Refloat sends by default.
 const AT_ONCE: usize = 50;
+/// What etcd takes to have an object on a good disk.
+const WRITE_TIME: Duration = Duration::from_millis(1);
+/// What must hold: against one `deletecollection` for each kind, against one by one, and in memory.
+const AGAINST_COLLECTION: u32 = 2;
+const AGAINST_ONE_BY_ONE: u32 = 10;
+const MEMORY_KB: u64 = 100_000;
 /// How many of the one-by-one loop are timed; it is as slow for each.
 const ONE_BY_ONE: usize = 15;
 
@@ -30,9 +36,12 @@ pub async fn measure() -> anyhow::Result<()> {
         let client = harbour::client_of(&path).await?;
         (path, client)
     } else {
-        println!("on the harbour's API server");
+        println!(
+            "on the harbour's API server, whose storage takes {WRITE_TIME:.0?} for each object that it writes"
+        );
         let server = kubernetes::Server::start(kubernetes::Options {
             stop: stop.clone(),
+            write_time: WRITE_TIME,
             ..kubernetes::Options::default()
         })
         .await?;
@@ -64,17 +73,30 @@ pub async fn measure() -> anyhow::Result<()> {
             "{}",
             String::from_utf8_lossy(&child.stderr)
         );
-        print!("{}", String::from_utf8_lossy(&child.stdout));
+        let told = String::from_utf8_lossy(&child.stdout);
+        let (took, peak, batches) = measured(&told)?;
+        println!(
+            "  as Refloat does it, {AT_ONCE} at once: {took:.2?}, {batches} batches, {peak} kB at most"
+        );
+        anyhow::ensure!(peak < MEMORY_KB, "it takes too much memory");
         let left = count::<ConfigMap>(&client, "measure-refloat").await?
             + count::<Secret>(&client, "measure-refloat").await?;
         anyhow::ensure!(left == 0, "{left} objects are left");
 
         if number == 1000 {
+            anyhow::ensure!(
+                took <= collection * AGAINST_COLLECTION,
+                "it takes more than {AGAINST_COLLECTION} times as long as deletecollection"
+            );
             filled(&client, "measure-one", ONE_BY_ONE).await?;
             let each = one_by_one(&client, "measure-one").await? / u32::try_from(ONE_BY_ONE)?;
             println!(
                 "  one by one at 5 requests a second: {each:.2?} each, {:.0?} for {number}",
                 each * number.try_into()?
+            );
+            anyhow::ensure!(
+                took * AGAINST_ONE_BY_ONE < each * number.try_into()?,
+                "it takes more than a tenth of what one by one does"
             );
         }
     }
@@ -84,6 +106,18 @@ pub async fn measure() -> anyhow::Result<()> {
     }
     stop.cancel();
     Ok(())
+}
+
+/// What the process that cleared says of itself: how long it took, its memory at most in kB, its batches.
+fn measured(told: &str) -> anyhow::Result<(Duration, u64, u64)> {
+    let numbers: Vec<u64> = told
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    match numbers[..] {
+        [micros, peak, batches] => Ok((Duration::from_micros(micros), peak, batches)),
+        _ => anyhow::bail!("it says {told:?}"),
+    }
 }
 
 /// Makes a namespace with so many ConfigMaps and Secrets.
@@ -209,12 +243,11 @@ pub async fn clear(kubeconfig: &str, namespace: &str) -> anyhow::Result<()> {
             Next::Foreign(names) => anyhow::bail!("these are somebody else's: {names:?}"),
         }
     }
+    // For `measure`, which started this.
     println!(
-        "  as Refloat does it, {AT_ONCE} at once: {:.2?}, {batches} batches",
-        began.elapsed()
+        "{} {} {batches}",
+        began.elapsed().as_micros(),
+        crate::peak("self")?
     );
-    for line in crate::memory("self")?.lines() {
-        println!("    {line}");
-    }
     Ok(())
 }

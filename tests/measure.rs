@@ -62,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
 /// What `refloat run` takes when nothing happens.
 async fn idle() -> anyhow::Result<()> {
     let world = World::start(Setup::default()).await?;
-    let mut running = Running::start(&world)?;
+    let mut running = Running::start(&world, "")?;
     let took = running.ask("help", "").await?;
     println!("first answer after {took:.0?}");
     tokio::time::sleep(SETTLING).await;
@@ -92,9 +92,9 @@ struct Running {
 }
 
 impl Running {
-    fn start(world: &World) -> anyhow::Result<Self> {
+    fn start(world: &World, more: &str) -> anyhow::Result<Self> {
         let config = world.harbour.folder().join("refloat.yaml");
-        std::fs::write(&config, world.harbour.refloat_config("")?)?;
+        std::fs::write(&config, world.harbour.refloat_config(more)?)?;
         let mut child = Command::new(binary()?)
             .args(["run", "--config"])
             .arg(&config)
@@ -138,12 +138,12 @@ impl Running {
     }
 }
 
-/// The resident memory of a process, now and at most.
-fn memory(pid: &str) -> anyhow::Result<String> {
+/// The resident memory of a process at most, in kB.
+fn peak(pid: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let lines: Vec<&str> = status
+    status
         .lines()
-        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
-        .collect();
-    Ok(lines.join("\n"))
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .context("no VmHWM")
 }

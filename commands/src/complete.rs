@@ -311,7 +311,7 @@ mod tests {
         "restore"
             [restore] restore Nothing
         "restore "
-            [] request preview status withdraw retry undo resume consent waive log Nothing
+            [] request preview copy status withdraw retry undo resume consent waive log Nothing
         "restore re"
             [re] request retry resume Nothing
         "restore request "

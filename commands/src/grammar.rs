@@ -306,6 +306,7 @@ mod tests {
             [
                 "restore request",
                 "restore preview",
+                "restore copy",
                 "restore status",
                 "restore withdraw",
                 "restore retry",

@@ -139,6 +139,7 @@ mod tests {
 
         - `/restore request`: Start a restore
         - `/restore preview`: Show what a restore would delete and bring back, touching nothing
+        - `/restore copy`: Restore a namespace beside the original, into a new one
         - `/restore status`: Show where a request stands
         - `/restore withdraw`: Call a request off
         - `/restore retry`: Go on with a request that is stuck
@@ -163,7 +164,7 @@ mod tests {
         - `/refloat help`: Explain the commands, or one of them
         - `/refloat about`: Show the version and what Refloat may do
 
-        Not available yet: `/restore copy`, `/refloat pause`.
+        Not available yet: `/refloat pause`.
 
         The same lines work as text, with or without the `/`; options are written `name:value`, and a value of several words in quotes.
         More about one of them: `/refloat help restore request`.
@@ -177,7 +178,7 @@ mod tests {
 
         - `/restore request`: Start a restore: it is checked, approved and carried out in a thread of its own
         - `/restore preview`: Show what a restore would delete and bring back, touching nothing
-        - `/restore copy`: Restore a namespace beside the original, into a new one (not available yet)
+        - `/restore copy`: Restore a namespace beside the original, into a new one
         - `/restore status`: Show where a request stands
         - `/restore withdraw`: Call a request off; possible until something is deleted
         - `/restore retry`: Go on with a request that is stuck

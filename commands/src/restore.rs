@@ -135,7 +135,10 @@ const COPY: SubcommandSpec = SubcommandSpec {
     line: "restore copy",
     name: "copy",
     doc: "Restore a namespace beside the original, into a new one",
-    notes: SOURCES,
+    notes: "Nothing is deleted and nobody has to approve it: the copy goes into a new namespace, which is removed again \
+            after a while. What acts outside of the namespace by itself is left out: jobs, routes, custom resources.\n\
+            Say `schedule`, with a `day` if it is not the latest; or say `backup`. With neither, it is the latest good \
+            backup of any schedule.",
     example: "restore copy tenant:poseidon1 namespace:dev into:dev-copy schedule:daily",
     options: &[
         TENANT,
@@ -146,9 +149,7 @@ const COPY: SubcommandSpec = SubcommandSpec {
         BACKUP,
         REASON,
     ],
-    availability: Availability::NotYet(
-        "`/restore copy` is not available yet: ask the platform team for a Velero restore with a namespace mapping.",
-    ),
+    availability: Availability::Now,
     bare: Bare::Refused,
     parse: |args| {
         Ok(Command::Restore(Restore::Copy(CopyRequest {

@@ -14,6 +14,7 @@
 //! knows is shown, and a backup is asked for by `effects`.
 
 pub mod console;
+pub mod copy;
 pub mod desk;
 pub mod discord;
 pub mod publish;

@@ -52,9 +52,11 @@ pub struct Config {
     pub policy: Policy,
     /// The deadlines of changes of schedules.
     pub schedules: crate::schedule::Policy,
+    /// How long copies are kept, and how many of them.
+    pub copies: crate::copy::Policy,
     /// Where people are told of what they did not ask about; `None`: nowhere.
     pub notifications: Option<crate::notify::Policy>,
-    /// What time it is for what is shown of backups; no setting, but the system's clock.
+    /// What time it is for what is shown and told of backups; no setting, but the system's clock.
     pub clock: Clock,
 }
 
@@ -210,6 +212,12 @@ impl Config {
             policy.self_heal_reminder,
         );
         root.absorb(section);
+        let mut section = root.section("copies");
+        let copies = crate::copy::Policy {
+            kept_for: section.duration("keptFor", "24h"),
+            at_most: section.count("atMost", 1, 1..=20),
+        };
+        root.absorb(section);
         root.finish()?;
         Ok(Self {
             namespace,
@@ -226,6 +234,7 @@ impl Config {
             web,
             policy,
             schedules,
+            copies,
             notifications,
             clock: Clock::system(),
         })

@@ -5,6 +5,7 @@
 //! writes one fact, and reads the request anew from what the API server answered.
 
 mod act;
+mod copy;
 mod machine;
 mod observe;
 mod record;
@@ -35,6 +36,7 @@ use tracing::Instrument as _;
 
 use crate::chat::rights::Rights as PeoplesRights;
 use crate::config::{Config, Live};
+use crate::copy::CopyRequest;
 use crate::effects::cluster::Contents;
 use crate::effects::rights::Rights;
 use crate::effects::sweep::Sweep;
@@ -63,6 +65,7 @@ struct Context {
     clients: Clients,
     requests: Api<RestoreRequest>,
     schedules: Api<ScheduleRequest>,
+    copies: Api<CopyRequest>,
     recorder: kube::runtime::events::Recorder,
     rights: Arc<Rights>,
     /// What the chat knows of people's rights.
@@ -162,6 +165,7 @@ pub async fn run(
     let context = Arc::new(Context {
         requests: requests.clone(),
         schedules: Api::namespaced(client.clone(), &config.namespace),
+        copies: Api::namespaced(client.clone(), &config.namespace),
         recorder: kube::runtime::events::Recorder::new(client.clone(), "refloat".into()),
         admission: Arc::default(),
         holdings: Arc::default(),
@@ -242,6 +246,7 @@ pub async fn run(
     let schedules = schedules(&config, &client, &context);
     let woken = wake::stream(wake.subscribe(), schedules.store(), schedule::wakes);
     let schedules = schedules.reconcile_on(woken);
+    let copies = copies(&config, &client, &context);
     let filled = {
         let (restores, changes) = (controller.store(), schedules.store());
         let caches = context.clients.metrics.caches();
@@ -258,7 +263,8 @@ pub async fn run(
     tokio::join!(
         filled,
         carry(controller, Arc::clone(&context), stop.clone()),
-        carry(schedules, context, stop)
+        carry(schedules, Arc::clone(&context), stop.clone()),
+        carry(copies, context, stop)
     );
     Ok(())
 }
@@ -293,6 +299,20 @@ fn schedules(
         kind,
         watcher::Config::default(),
         move |_| refs(&store, schedule::watches_argocd),
+    )
+}
+
+/// The controller of copies, with what it watches.
+fn copies(config: &Config, client: &kube::Client, context: &Context) -> Controller<CopyRequest> {
+    let controller = Controller::new(context.copies.clone(), watcher::Config::default());
+    let store = controller.store();
+    // A Restore carries its request's name; what else runs may be before it in the queue.
+    let kind = effects::velero_kind("Restore", "restores");
+    controller.watches_with(
+        metadata(client, &config.velero.namespace, &kind),
+        kind,
+        watcher::Config::default(),
+        move |_| refs(&store, copy::watches_velero),
     )
 }
 

@@ -7,6 +7,7 @@
 pub mod argocd;
 pub mod clear;
 pub mod cluster;
+pub mod copies;
 pub mod github;
 pub mod notes;
 pub mod rights;

@@ -2,12 +2,12 @@
 //! that keeps what they were told.
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, PostParams};
 use kube::core::{DeserializeGuard, DynamicObject};
 use kube::{Api, Client, ResourceExt as _};
 
+use super::velero::shelf::Shelf;
 use super::{dynamic, json, velero, velero_kind};
 use crate::config::Config;
 use crate::notify::Told;
@@ -73,46 +73,45 @@ pub async fn write(
 
 /// Looks at everything that people may have to be told of.
 ///
-/// `tenant_of` says whose namespaces are; `known` whether a concern was seen before,
-/// so that its reasons need not be fetched again.
+/// The backups and schedules are those of the shelf, which must be filled. `tenant_of` says whose namespaces are;
+/// `known` whether a concern was seen before, so that its reasons need not be fetched again.
 pub async fn observe(
     client: &Client,
     config: &Config,
-    tenant_of: &(dyn Fn(&[String]) -> Option<String> + Send + Sync),
+    shelf: &Shelf,
+    tenant_of: &(dyn Fn(&[Box<str>]) -> Option<String> + Send + Sync),
     known: &(dyn Fn(&str) -> bool + Send + Sync),
 ) -> anyhow::Result<Facts> {
     let namespace = &config.velero.namespace;
-    let mut facts = Facts::default();
-    each(client, namespace, "Schedule", "schedules", |object| {
-        let data = &object.data;
-        facts.schedules.push(Schedule {
-            name: object.name_any(),
-            tenant: tenant_of(&json::strings(data, "/spec/template/includedNamespaces")),
-            cron: json::string(data, "/spec/schedule"),
-            phase: json::string(data, "/status/phase"),
-            errors: json::strings(data, "/status/validationErrors"),
-            paused: json::flag(data, "/spec/paused") == Some(true),
-            created: created(object),
-        });
-    })
-    .await?;
-    each(client, namespace, "Backup", "backups", |object| {
-        let data = &object.data;
-        let mut reasons = json::strings(data, "/status/validationErrors");
-        reasons.extend(json::text(data, "/status/failureReason").map(ToOwned::to_owned));
-        facts.backups.push(Backup {
-            name: object.name_any(),
-            schedule: object.labels().get("velero.io/schedule-name").cloned(),
-            tenant: tenant_of(&json::strings(data, "/spec/includedNamespaces")),
-            phase: json::string(data, "/status/phase"),
-            started_at: json::time(data, "/status/startTimestamp"),
-            // One that was refused never starts.
-            ended_at: json::time(data, "/status/completionTimestamp").or(Some(created(object))),
-            expires_at: json::time(data, "/status/expiration"),
-            reasons,
-        });
-    })
-    .await?;
+    let mut facts = shelf.look(|backups, schedules| Facts {
+        schedules: schedules
+            .values()
+            .map(|schedule| Schedule {
+                name: schedule.name.clone(),
+                tenant: tenant_of(&schedule.included),
+                cron: schedule.cron.clone(),
+                phase: schedule.phase.clone(),
+                errors: schedule.errors.clone(),
+                paused: schedule.paused,
+                created: schedule.created,
+            })
+            .collect(),
+        backups: backups
+            .values()
+            .map(|backup| Backup {
+                name: backup.name.clone(),
+                schedule: backup.schedule.clone(),
+                tenant: tenant_of(&backup.included),
+                phase: backup.phase.clone(),
+                started_at: backup.started_at,
+                // One that was refused never starts.
+                ended_at: backup.ended_at.or(Some(backup.created)),
+                expires_at: backup.expires_at,
+                reasons: backup.reason.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        ..Facts::default()
+    });
     each(
         client,
         namespace,
@@ -128,7 +127,7 @@ pub async fn observe(
     )
     .await?;
     for backup in &mut facts.backups {
-        if backup.phase == "PartiallyFailed" && !known(&format!("backup-{}", backup.name)) {
+        if &*backup.phase == "PartiallyFailed" && !known(&format!("backup-{}", backup.name)) {
             match velero::results::of_backup(client, namespace, &backup.name).await {
                 Ok(errors) => backup.reasons.extend(errors),
                 // That it failed is told all the same.
@@ -165,12 +164,6 @@ async fn each(
             _ => return Ok(()),
         }
     }
-}
-
-fn created(object: &DynamicObject) -> Timestamp {
-    object
-        .creation_timestamp()
-        .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
 /// What Refloat's own requests wait for.

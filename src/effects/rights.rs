@@ -124,18 +124,28 @@ impl Rights {
         };
         for namespace in namespaces {
             let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-            match bindings.delete(role, &DeleteParams::default()).await {
-                Ok(_) => tracing::info!(namespace, role, "the right to delete is taken back"),
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("take back the right to delete in {namespace}"));
+            // The right to take it back goes with it: once it is gone, asking again would be refused.
+            if self.is_there(&bindings, role).await? {
+                match bindings.delete(role, &DeleteParams::default()).await {
+                    Ok(_) => tracing::info!(namespace, role, "the right to delete is taken back"),
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    Err(error) => {
+                        return Err(error).with_context(|| {
+                            format!("take back the right to delete in {namespace}")
+                        });
+                    }
                 }
             }
             self.write_down(namespace, None).await?;
             self.bound().remove(namespace);
         }
         Ok(())
+    }
+
+    async fn is_there(&self, bindings: &Api<RoleBinding>, role: &str) -> anyhow::Result<bool> {
+        let named = ListParams::default().fields(&format!("metadata.name={role}"));
+        let found = bindings.list_metadata(&named).await?;
+        Ok(found.items.iter().any(|binding| binding.name_any() == role))
     }
 
     fn note(&self, namespace: &str, request: &str, seen: bool) {

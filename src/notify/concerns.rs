@@ -1,5 +1,7 @@
 //! What is so now that people should know of. Pure.
 
+use std::collections::{BTreeMap, HashMap};
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,7 +9,7 @@ use super::facts::{Backup, Facts, Schedule, WaitsFor};
 use super::policy::Policy;
 use crate::chat::put;
 use crate::order::Cron;
-use crate::request::preflight::local;
+use crate::request::preflight::{label_value, local};
 use crate::schedule_times::longest_gap;
 
 /// Whose concern it is.
@@ -29,6 +31,10 @@ pub struct Concern {
     pub over: Option<String>,
 }
 
+/// A backup that failed longer ago is nobody's news, and need not be remembered as told: what people were told
+/// is kept in one object of the cluster, which must not grow without end.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(14 * 24);
+
 /// How many of Velero's reasons are told.
 const REASONS: usize = 3;
 
@@ -37,10 +43,18 @@ const REASONS: usize = 3;
 pub fn concerns(facts: &Facts, policy: &Policy, began: Timestamp, now: Timestamp) -> Vec<Concern> {
     let mut found = Vec::new();
     for backup in &facts.backups {
-        found.extend(bad_backup(backup, began, policy));
+        found.extend(bad_backup(backup, began, policy, now));
+    }
+    let mut last_good: HashMap<&str, Timestamp> = HashMap::new();
+    for backup in facts.backups.iter().filter(|backup| backup.is_good()) {
+        if let Some((schedule, at)) = backup.schedule.as_deref().zip(backup.started_at) {
+            let last = last_good.entry(schedule).or_insert(at);
+            *last = (*last).max(at);
+        }
     }
     for schedule in &facts.schedules {
-        found.extend(refused(schedule).or_else(|| missed(schedule, facts, policy, now)));
+        let last = last_good.get(label_value(&schedule.name).as_str()).copied();
+        found.extend(refused(schedule).or_else(|| missed(schedule, last, policy, now)));
     }
     found.extend(expiring(facts, policy, now));
     for location in &facts.locations {
@@ -119,14 +133,22 @@ fn audience(tenant: Option<&String>) -> Audience {
     })
 }
 
-fn bad_backup(backup: &Backup, began: Timestamp, policy: &Policy) -> Option<Concern> {
+fn bad_backup(
+    backup: &Backup,
+    began: Timestamp,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Concern> {
     // A refused one never starts; it has no end but that it is there.
     let ended = backup.ended_at.or(backup.started_at);
-    let old = ended.is_some_and(|at| at.duration_since(began) < -SignedDuration::from_hours(24));
+    let old = ended.is_some_and(|at| {
+        at.duration_since(began) < -SignedDuration::from_hours(24)
+            || now.duration_since(at) > REMEMBERED
+    });
     if !backup.is_bad() || old {
         return None;
     }
-    let how = match backup.phase.as_str() {
+    let how = match &*backup.phase {
         "PartiallyFailed" => "failed in part: something is missing in it",
         "FailedValidation" => "was refused by Velero, and holds nothing",
         _ => "failed",
@@ -174,17 +196,16 @@ fn refused(schedule: &Schedule) -> Option<Concern> {
 }
 
 /// No good backup within the interval and a half.
-fn missed(schedule: &Schedule, facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Concern> {
+fn missed(
+    schedule: &Schedule,
+    last: Option<Timestamp>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Concern> {
     if schedule.paused || schedule.phase != "Enabled" {
         return None;
     }
     let cron = Cron::parse(&schedule.cron).ok()?;
-    let last = facts
-        .backups
-        .iter()
-        .filter(|backup| backup.is_good() && backup.schedule.as_ref() == Some(&schedule.name))
-        .filter_map(|backup| backup.started_at)
-        .max();
     let since = last.unwrap_or(schedule.created);
     // The widest gap from there on, so that a schedule of workdays is not missed on Sundays.
     let interval = longest_gap(&cron, since, &TimeZone::UTC)?;
@@ -216,27 +237,20 @@ fn missed(schedule: &Schedule, facts: &Facts, policy: &Policy, now: Timestamp) -
 /// The newest good backup of a tenant expires soon, and no other of any schedule
 /// would be left.
 fn expiring(facts: &Facts, policy: &Policy, now: Timestamp) -> Vec<Concern> {
-    let mut tenants: Vec<&String> = facts
-        .backups
-        .iter()
-        .filter_map(|backup| backup.tenant.as_ref())
-        .collect();
-    tenants.sort_unstable();
-    tenants.dedup();
+    let mut tenants: BTreeMap<&String, Vec<&Backup>> = BTreeMap::new();
+    for backup in facts.backups.iter().filter(|backup| backup.is_good()) {
+        if let Some(tenant) = &backup.tenant {
+            tenants.entry(tenant).or_default().push(backup);
+        }
+    }
     tenants
         .into_iter()
-        .filter_map(|tenant| {
-            let good = || {
-                facts
-                    .backups
-                    .iter()
-                    .filter(|backup| backup.is_good() && backup.tenant.as_ref() == Some(tenant))
-            };
+        .filter_map(|(tenant, good)| {
             // What never expires is never the last to.
-            if good().any(|backup| backup.expires_at.is_none()) {
+            if good.iter().any(|backup| backup.expires_at.is_none()) {
                 return None;
             }
-            let last = good().max_by_key(|backup| backup.expires_at)?;
+            let last = good.into_iter().max_by_key(|backup| backup.expires_at)?;
             let expires = last.expires_at?;
             let kept = expires.duration_since(last.started_at?);
             // What is kept for hours is not told of for all of them.

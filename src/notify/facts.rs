@@ -30,11 +30,11 @@ pub struct Schedule {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Backup {
     pub name: String,
-    /// The Velero Schedule that made it.
-    pub schedule: Option<String>,
+    /// The Velero Schedule that made it, as a label has it.
+    pub schedule: Option<Box<str>>,
     pub tenant: Option<String>,
     /// Velero's phase, as Velero names it.
-    pub phase: String,
+    pub phase: Box<str>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
@@ -45,13 +45,13 @@ pub struct Backup {
 impl Backup {
     /// Only what is whole is good.
     pub fn is_good(&self) -> bool {
-        self.phase == "Completed"
+        &*self.phase == "Completed"
     }
 
     /// It ended, and is not good.
     pub fn is_bad(&self) -> bool {
         matches!(
-            self.phase.as_str(),
+            &*self.phase,
             "Failed" | "PartiallyFailed" | "FailedValidation"
         )
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::facts::Facts;
@@ -13,6 +12,7 @@ use super::{Policy, Told, concerns, next};
 use crate::chat::{Chat, cut, harmless};
 use crate::config::Config;
 use crate::effects::github::Found;
+use crate::effects::velero::shelf::Shelf;
 use crate::effects::{Clients, notes};
 
 /// The greatest length of what is said of one thing, in characters.
@@ -26,17 +26,7 @@ const ORDERS_HOLD: Duration = Duration::from_mins(10);
 pub async fn run<C: Chat>(
     config: Arc<Config>,
     clients: Clients,
-    chat: Arc<C>,
-    stop: CancellationToken,
-) {
-    run_by(Timestamp::now, config, clients, chat, stop).await;
-}
-
-/// As [`run`], by a clock of its own: that by which the backups were made.
-pub async fn run_by<C: Chat>(
-    clock: impl Fn() -> Timestamp + Send + Sync,
-    config: Arc<Config>,
-    clients: Clients,
+    shelf: Shelf,
     chat: Arc<C>,
     stop: CancellationToken,
 ) {
@@ -44,15 +34,19 @@ pub async fn run_by<C: Chat>(
         return;
     };
     let mut teller = Teller {
-        clock: &clock,
         config: &config,
         policy,
         clients: &clients,
+        shelf: &shelf,
         chat: &*chat,
         namespaces: BTreeMap::new(),
         read_at: None,
     };
     let every = policy.every.unsigned_abs();
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = shelf.ready() => {}
+    }
     while !stop.is_cancelled() {
         // Not cut short by a stop: what was said is to be written down.
         if let Err(error) = teller.look().await {
@@ -69,10 +63,10 @@ pub async fn run_by<C: Chat>(
 }
 
 struct Teller<'a, C> {
-    clock: &'a (dyn Fn() -> Timestamp + Send + Sync),
     config: &'a Config,
     policy: &'a Policy,
     clients: &'a Clients,
+    shelf: &'a Shelf,
     chat: &'a C,
     /// The tenant of each namespace, as the orders have it.
     namespaces: BTreeMap<String, String>,
@@ -87,10 +81,12 @@ impl<C: Chat> Teller<'_, C> {
         // What was being said when Refloat was killed is said first.
         let (told, version) = self.deliver(told, version).await?;
         self.read_orders().await;
-        let tenant_of = |namespaces: &[String]| self.tenant_of(namespaces);
+        let tenant_of = |namespaces: &[Box<str>]| self.tenant_of(namespaces);
         let known = |key: &str| told.concerns.contains_key(key);
-        let facts: Facts = notes::observe(kube, self.config, &tenant_of, &known).await?;
-        let now = (self.clock)();
+        // Before the look: what was made meanwhile must not seem late.
+        let now = self.config.clock.now();
+        let facts: Facts =
+            notes::observe(kube, self.config, self.shelf, &tenant_of, &known).await?;
         let began = told.began.unwrap_or(now);
         let found = concerns(&facts, self.policy, began, now);
         let mut after = next(&told, &found, self.policy, |line| harmless(line, LINE), now);
@@ -142,10 +138,10 @@ impl<C: Chat> Teller<'_, C> {
     }
 
     /// Whose namespaces these are; the platform's if they are not all of one tenant.
-    fn tenant_of(&self, namespaces: &[String]) -> Option<String> {
+    fn tenant_of(&self, namespaces: &[Box<str>]) -> Option<String> {
         let mut tenants = namespaces
             .iter()
-            .map(|namespace| self.namespaces.get(namespace));
+            .map(|namespace| self.namespaces.get(&**namespace));
         let first = tenants.next()??;
         tenants
             .all(|tenant| tenant == Some(first))

@@ -41,9 +41,9 @@ fn backup(schedule: &str, started: &str, days: i64, phase: &str) -> Backup {
     let started = at(started);
     Backup {
         name: format!("poseidon1-{schedule}-{}", started.strftime("%Y%m%d%H%M%S")),
-        schedule: Some(format!("poseidon1-{schedule}")),
+        schedule: Some(format!("poseidon1-{schedule}").into()),
         tenant: Some("poseidon1".to_owned()),
-        phase: phase.to_owned(),
+        phase: phase.into(),
         started_at: Some(started),
         ended_at: Some(started),
         expires_at: Some(started + SignedDuration::from_hours(24 * days)),

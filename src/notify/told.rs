@@ -1,6 +1,6 @@
 //! What people were told, and what they are to be told next. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -78,9 +78,12 @@ pub fn next(
     let quiet = policy.is_quiet(now);
     let waits = |channel: &str| quiet || told.outbox.iter().any(|post| post.channel == channel);
     let mut lines: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
-    let is_so = |key: &str| concerns.iter().any(|concern| concern.key == key);
+    let so: HashSet<&str> = concerns
+        .iter()
+        .map(|concern| concern.key.as_str())
+        .collect();
     next.concerns.retain(|key, known| {
-        if is_so(key) {
+        if so.contains(key.as_str()) {
             return true;
         }
         match (&known.channel, &known.over) {

@@ -261,6 +261,9 @@ pub struct Confirmed {
 #[serde(rename_all = "camelCase")]
 pub struct Remaining {
     pub backups: i64,
+    /// The newest of them by name, newest first; not all where there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newest: Vec<String>,
     /// When the last of them expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,

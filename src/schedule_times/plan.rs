@@ -137,10 +137,22 @@ pub fn plan(ask: &Ask<'_>) -> Result<Plan, Refusal> {
 
 /// The longest time between two of the coming runs, in seconds; `None` if fewer than two come.
 pub fn longest_gap(cron: &Cron, now: Timestamp, server: &TimeZone) -> Option<i64> {
-    if let Times::Every { seconds } = cron.times {
-        return i64::try_from(seconds).ok();
-    }
-    widest(&runs(cron, now, server).take(LOOKED_AT).collect::<Vec<_>>())
+    let fields = match &cron.times {
+        Times::Every { seconds } => return i64::try_from(*seconds).ok(),
+        Times::Fields(fields) => fields,
+    };
+    // What comes again every day, or every week, need not be looked at for months.
+    let every_month = (1..=12).all(|month| has(fields.month, month));
+    let until = match (fields.any_day_of_month, fields.any_day_of_week) {
+        (true, true) if every_month => now.checked_add(SignedDuration::from_hours(24 * 4)),
+        (true, false) if every_month => now.checked_add(SignedDuration::from_hours(24 * 16)),
+        _ => Ok(Timestamp::MAX),
+    };
+    let until = until.unwrap_or(Timestamp::MAX);
+    let coming = runs(cron, now, server)
+        .take_while(|run| *run < until)
+        .take(LOOKED_AT);
+    widest(&coming.collect::<Vec<_>>())
 }
 
 fn gaps(coming: &[Timestamp]) -> impl Iterator<Item = i64> {

@@ -8,10 +8,12 @@
     reason = "nothing outside sees a test binary"
 )]
 
+mod afterwards;
 mod backups_list;
 mod backups_months;
 mod backups_now;
 mod backups_times;
+mod copies;
 mod definitions;
 mod discord_files;
 mod discord_gateway;
@@ -34,6 +36,7 @@ mod logbook;
 mod manifests;
 mod notify;
 mod notify_kills;
+mod notify_months;
 mod operate;
 mod process;
 mod refloat;

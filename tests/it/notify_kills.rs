@@ -10,6 +10,7 @@ use harbour::world::Shape;
 use refloat::chat::{Chat, Incoming, Thread};
 use refloat::config::Config;
 use refloat::effects::Clients;
+use refloat::effects::velero::shelf::Shelf;
 use refloat::notify::Post;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,24 @@ impl Chat for Adapter {
     }
 }
 
+/// What tells, with what it looks at, until `stop`.
+pub async fn tell(config: Config, clients: Clients, chat: Arc<Adapter>, stop: CancellationToken) {
+    let shelf = Shelf::default();
+    let shelving = shelf.run(
+        clients.kube.clone(),
+        config.velero.namespace.clone(),
+        stop.clone(),
+    );
+    let telling = refloat::notify::run::run(
+        Arc::new(config),
+        clients.clone(),
+        shelf.clone(),
+        chat,
+        stop.clone(),
+    );
+    tokio::join!(shelving, telling);
+}
+
 /// The teller alone, as a process of its own that can be killed.
 struct Teller(Option<tokio::runtime::Runtime>);
 
@@ -65,8 +84,7 @@ impl Teller {
         let chat = Arc::new(Adapter(Arc::clone(service)));
         runtime.spawn(async move {
             if let Ok(clients) = Clients::connect(&config).await {
-                let stop = CancellationToken::new();
-                refloat::notify::run::run(Arc::new(config), clients, chat, stop).await;
+                tell(config, clients, chat, CancellationToken::new()).await;
             }
         });
         Ok(Self(Some(runtime)))

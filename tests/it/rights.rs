@@ -184,6 +184,22 @@ async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
         .until_schedule(&name, refloat::schedule::Phase::Confirming)
         .await
         .with_context(|| said(&world, &refloat))?;
+    let name = world
+        .ask_for_copy(
+            &mut refloat,
+            "restore copy tenant:poseidon1 namespace:dev into:dev-copy",
+        )
+        .await?;
+    world
+        .until_copy(&name, refloat::copy::Phase::Kept)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    refloat.say(&format!("restore withdraw {name}")).await?;
+    world
+        .until_copy(&name, refloat::copy::Phase::Withdrawn)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    until(|| async { Ok(standing(&world).await?.is_empty()) }).await?;
     let faults = world.harbour.velero.faults();
     faults.set_location_down(Some("connection refused"));
     refloat.until("Attention: Velero cannot reach").await?;
@@ -260,7 +276,13 @@ async fn the_right_to_delete_does_not_outlive_the_clearing() -> anyhow::Result<(
     );
     insta::assert_snapshot!(
         refused(namespaces.delete("poseidon1-dev", &DeleteParams::default()).await),
-        @r#"namespaces "poseidon1-dev" is forbidden: ValidatingAdmissionPolicy 'refloat-deletes' with binding 'refloat-deletes' denied request: Refloat never deletes a Namespace."#
+        @r#"namespaces "poseidon1-dev" is forbidden: ValidatingAdmissionPolicy 'refloat-deletes' with binding 'refloat-deletes' denied request: Refloat deletes no Namespace but that of a copy."#
+    );
+    // Nor can it make one that is no copy's.
+    let plain = serde_json::json!({"metadata": {"name": "poseidon1-other"}});
+    insta::assert_snapshot!(
+        refused(namespaces.create(&PostParams::default(), &serde_json::from_value(plain)?).await),
+        @r#"namespaces "poseidon1-other" is forbidden: ValidatingAdmissionPolicy 'refloat-namespaces' with binding 'refloat-namespaces' denied request: Refloat makes no Namespace but that of a copy."#
     );
     // Not even where somebody bound the right for good.
     let mut binding = given_in(&world, "poseidon1-dev").await?;

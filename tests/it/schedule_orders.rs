@@ -3,6 +3,7 @@
 use harbour::Setup;
 use harbour::github::PullStatus;
 use harbour::world::{ORDERS, Shape};
+use jiff::SignedDuration;
 use refloat::schedule::Phase;
 
 use crate::refloat::{FAST, Refloat};
@@ -69,8 +70,18 @@ async fn a_schedule_is_added_and_confirmed() -> anyhow::Result<()> {
     // A run that fails is told, and the next one is waited for.
     world.run_comes("poseidon1-nightly", "Failed").await?;
     refloat.until("A run was no good").await?;
-    let backup = world.run_comes("poseidon1-nightly", "Completed").await?;
+    // The run that was shown is the run that comes.
+    let request = world.schedule_requests().get(&name).await?;
+    let due = request.status.and_then(|status| status.applied?.next_run);
+    let due = due.expect("the next run is said");
+    let velero = &world.harbour.velero;
+    velero.advance(due + SignedDuration::from_mins(10)).await?;
     let request = world.until_schedule(&name, Phase::Done).await?;
+    let backup = format!(
+        "{}-{}",
+        world.here("poseidon1-nightly"),
+        due.strftime("%Y%m%d%H%M%S")
+    );
     refloat
         .until(&format!(
             "Done. Confirmed by its first good backup: `{backup}`"
@@ -293,6 +304,47 @@ async fn of_two_at_once_both_end_right() -> anyhow::Result<()> {
     }
     let pulls = world.harbour.pulls().await?;
     assert_eq!(pulls.len(), 2);
+    refloat.stop().await?;
+    world.end().await
+}
+
+/// Velero's refusal ends it in Velero's words; what is then put right is another order.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_velero_refuses_ends_in_its_words() -> anyhow::Result<()> {
+    let world = world().await?;
+    let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    let faults = world.harbour.velero.faults();
+    let error = "invalid schedule: provided bad location America/Nowhere";
+    faults.refuse_schedules(Some(error));
+    let name = world
+        .order_schedule(
+            &mut refloat,
+            "schedule add tenant:poseidon1 name:nightly when:@daily keep:7d",
+        )
+        .await?;
+    world.until_schedule_asked(&name).await?;
+    refloat.say(&format!("as grace: approve {name}")).await?;
+    let request = world.until_schedule(&name, Phase::Failed).await?;
+    let ending = request.status.and_then(|status| status.ending);
+    let message = ending.map(|ending| ending.message).unwrap_or_default();
+    assert!(message.contains(error), "{message}");
+    refloat.until(error).await?;
+    let live = world.velero_schedule("poseidon1-nightly").await?;
+    let live = live.expect("it is in the cluster");
+    assert_eq!(text(&live, "/status/phase"), "FailedValidation");
+
+    // It is in the order, and can be taken out again.
+    faults.refuse_schedules(None);
+    let name = world
+        .order_schedule(
+            &mut refloat,
+            "schedule remove tenant:poseidon1 name:nightly",
+        )
+        .await?;
+    world.until_schedule_asked(&name).await?;
+    refloat.say(&format!("as grace: approve {name}")).await?;
+    world.until_schedule(&name, Phase::Done).await?;
+    assert!(world.velero_schedule("poseidon1-nightly").await?.is_none());
     refloat.stop().await?;
     world.end().await
 }

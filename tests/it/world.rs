@@ -12,6 +12,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{CustomResourceExt as _, ResourceExt};
+use refloat::copy::CopyRequest;
 use refloat::request::{Phase, RestoreRequest, names, phase};
 use refloat::schedule::ScheduleRequest;
 
@@ -61,7 +62,11 @@ impl World {
         let suffix = setup.suffix.clone();
         let harbour = Harbour::start(setup).await?;
         let definitions: Api<CustomResourceDefinition> = Api::all(harbour.client.0.clone());
-        for definition in [RestoreRequest::crd(), ScheduleRequest::crd()] {
+        for definition in [
+            RestoreRequest::crd(),
+            ScheduleRequest::crd(),
+            CopyRequest::crd(),
+        ] {
             definitions
                 .patch(
                     &definition.name_any(),
@@ -80,7 +85,8 @@ impl World {
         };
         until(|| async {
             let all = ListParams::default();
-            Ok(world.requests().list(&all).await.is_ok()
+            Ok(world.copies().list(&all).await.is_ok()
+                && world.requests().list(&all).await.is_ok()
                 && world.schedule_requests().list(&all).await.is_ok())
         })
         .await?;
@@ -162,6 +168,13 @@ impl World {
     }
 
     pub fn requests(&self) -> Api<RestoreRequest> {
+        Api::namespaced(
+            self.harbour.client.0.clone(),
+            &self.harbour.namespaces.refloat,
+        )
+    }
+
+    pub fn copies(&self) -> Api<CopyRequest> {
         Api::namespaced(
             self.harbour.client.0.clone(),
             &self.harbour.namespaces.refloat,

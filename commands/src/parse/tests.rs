@@ -65,17 +65,17 @@ fn messages_say_what_is_wrong_and_what_to_do() {
     tenant:poseidon1
         There is no command `tenant:poseidon1`. `/refloat help` lists the commands.
     restore
-        `/restore` needs a second word: `request`, `preview`, `status`, `withdraw`, `retry`, `undo`, `resume`, `consent`, `waive`, `log`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
+        `/restore` needs a second word: `request`, `preview`, `copy`, `status`, `withdraw`, `retry`, `undo`, `resume`, `consent`, `waive`, `log`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     schedule
         `/schedule` needs a second word: `add`, `change`, `remove`, `list`, `status`, `withdraw`, `retry`, `leave`. For example `/schedule add tenant:poseidon1 name:nightly when:"every night at 3" keep:7d`.
     restore tenant:poseidon1
-        `/restore` needs a second word: `request`, `preview`, `status`, `withdraw`, `retry`, `undo`, `resume`, `consent`, `waive`, `log`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
+        `/restore` needs a second word: `request`, `preview`, `copy`, `status`, `withdraw`, `retry`, `undo`, `resume`, `consent`, `waive`, `log`. For example `/restore request tenant:poseidon1 namespaces:dev,test schedule:daily day:yesterday reason:"bad migration"`.
     restore reqest tenant:poseidon1
         `/restore` has no `reqest`: did you mean `request`?
     restore overview
         `/restore` has no `overview`: did you mean `backups overview`?
     restore everything
-        `/restore` has no `everything`. It takes `request`, `preview`, `status`, `withdraw`, `retry`, `undo`, `resume`, `consent`, `waive`, `log`.
+        `/restore` has no `everything`. It takes `request`, `preview`, `copy`, `status`, `withdraw`, `retry`, `undo`, `resume`, `consent`, `waive`, `log`.
     restore backup x
         That looks like a restore in plain words, which is written so: `restore backup <name> of namespace <name> from schedule <name> because <reason>`. Several namespaces have commas or "and" between them; the backup or the schedule may be left out, and so may the reason.
     please restore the database

@@ -128,7 +128,8 @@ impl Desk {
                 .collect(),
         };
         if wanted == Completes::Requests {
-            let schedules = self.offered_schedule_requests(from).await?;
+            let mut schedules = self.offered_schedule_requests(from).await?;
+            schedules.extend(self.active_copies(from).await?);
             values.extend(
                 schedules
                     .into_iter()
@@ -153,7 +154,7 @@ impl Desk {
     }
 
     /// The orders as they were read lately; one that cannot be read is left out.
-    async fn known_orders(&self, tenants: Vec<String>) -> Vec<(String, OrderView)> {
+    pub(super) async fn known_orders(&self, tenants: Vec<String>) -> Vec<(String, OrderView)> {
         let reads = tenants.into_iter().map(|tenant| async move {
             let lookup = std::sync::Arc::clone(&self.lookup);
             let named = tenant.clone();
@@ -183,11 +184,13 @@ impl Desk {
         // Whoever types cannot wait: what is not known yet is not offered.
         let now = self.clock.now();
         self.shelf.look(|backups, _| {
+            let meant: Vec<Meant<'_>> = orders
+                .iter()
+                .map(|(tenant, order)| Meant::of(tenant, order, completion))
+                .collect();
             let wanted = |backup: &Backup| {
                 backup.name.starts_with(completion.prefix.as_str())
-                    && orders
-                        .iter()
-                        .any(|(tenant, order)| holds(backup, tenant, order, completion))
+                    && meant.iter().any(|meant| meant.is(backup))
             };
             newest(backups, wanted)
                 .into_iter()
@@ -260,37 +263,58 @@ fn schedules(orders: &[(String, OrderView)]) -> Vec<Value> {
     values
 }
 
-/// Whether a backup is of the tenant, and of the schedule and the namespaces
-/// that are given.
-fn holds(backup: &Backup, tenant: &str, order: &OrderView, completion: &Completion) -> bool {
-    let has = |namespace: &str| {
-        backup.included.iter().any(|name| &**name == namespace) && backup.holds(namespace)
-    };
-    if let Some(schedule) = given(completion, "schedule") {
-        let Ok(schedule) = schedule.parse::<ScheduleName>() else {
-            return false;
-        };
-        let label = label_value(&format!("{tenant}-{schedule}"));
-        if backup.schedule.as_deref() != Some(label.as_str()) {
-            return false;
+/// Which backups of a tenant are meant by what is given, worked out once for thousands of them.
+struct Meant<'a> {
+    order: &'a OrderView,
+    /// The label of the schedule's backups; an error for what is no schedule's name.
+    label: Option<Result<String, ()>>,
+    /// All of these, if there are any; else any of the tenant's.
+    namespaces: Vec<String>,
+}
+
+impl<'a> Meant<'a> {
+    fn of(tenant: &str, order: &'a OrderView, completion: &Completion) -> Self {
+        let label = given(completion, "schedule").map(|schedule| {
+            schedule
+                .parse::<ScheduleName>()
+                .map(|schedule| label_value(&format!("{tenant}-{schedule}")))
+                .map_err(|_| ())
+        });
+        let namespaces = given(completion, "namespaces")
+            .or(given(completion, "namespace"))
+            .zip(tenant.parse::<Tenant>().ok())
+            .map(|(list, tenant)| {
+                list.split(',')
+                    .filter_map(|name| name.trim().parse::<Namespace>().ok())
+                    .filter_map(|namespace| namespace.full(&tenant).ok())
+                    .map(|full| full.as_str().to_owned())
+                    .filter(|full| order.namespaces.contains(full))
+                    .collect()
+            })
+            .unwrap_or_default();
+        Self {
+            order,
+            label,
+            namespaces,
         }
     }
-    let wanted: Vec<String> = given(completion, "namespaces")
-        .or(given(completion, "namespace"))
-        .zip(tenant.parse::<Tenant>().ok())
-        .map(|(list, tenant)| {
-            list.split(',')
-                .filter_map(|name| name.trim().parse::<Namespace>().ok())
-                .filter_map(|namespace| namespace.full(&tenant).ok())
-                .map(|full| full.as_str().to_owned())
-                .filter(|full| order.namespaces.contains(full))
-                .collect()
-        })
-        .unwrap_or_default();
-    if wanted.is_empty() {
-        order.namespaces.iter().any(|namespace| has(namespace))
-    } else {
-        wanted.iter().all(|namespace| has(namespace))
+
+    /// Whether a backup is of the tenant, and of the schedule and the namespaces that are given.
+    fn is(&self, backup: &Backup) -> bool {
+        let has = |namespace: &String| {
+            backup.included.iter().any(|name| **name == **namespace) && backup.holds(namespace)
+        };
+        let of_schedule = match &self.label {
+            None => true,
+            Some(Ok(label)) => backup.schedule.as_deref() == Some(label.as_str()),
+            Some(Err(())) => false,
+        };
+        of_schedule
+            && if self.namespaces.is_empty() {
+                self.order.namespaces.iter().any(has)
+            } else {
+                self.namespaces.iter().all(has)
+            }
     }
 }
 
@@ -409,9 +433,10 @@ mod tests {
         let (tenant, order) = &order()[0];
         let of = |line: &str| -> String {
             let completion = complete(line);
+            let meant = Meant::of(tenant, order, &completion);
             [&both, &dev, &other, &everything]
                 .into_iter()
-                .filter(|backup| holds(backup, tenant, order, &completion))
+                .filter(|backup| meant.is(backup))
                 .map(|backup| backup.name.clone() + " ")
                 .collect()
         };
@@ -443,6 +468,7 @@ After `restore request tenant:` can follow:
         After `restore` can follow:
         - `request`: Start a restore: it is checked, approved and carried out in a thread of its own
         - `preview`: Show what a restore would delete and bring back, touching nothing
+        - `copy`: Restore a namespace beside the original, into a new one
         - `status`: Show where a request stands
         - `withdraw`: Call a request off; possible until something is deleted
         - `retry`: Go on with a request that is stuck

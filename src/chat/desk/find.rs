@@ -8,7 +8,7 @@ use refloat_commands::RequestName;
 
 use super::{Desk, Failure, is_requester, known, refused, request_name, schedule};
 use crate::chat::Incoming;
-use crate::chat::harmless::code;
+use crate::chat::harmless::{code, harmless};
 use crate::chat::render::render;
 use crate::chat::words::put;
 use crate::request::people::People;
@@ -95,6 +95,9 @@ impl Desk {
             if let Some(request) = self.schedule_requests().get_opt(name).await? {
                 return self.schedule_status(person, &request);
             }
+            if let Some(request) = self.copy_meant(incoming, named.as_ref()).await? {
+                return self.copy_status(person, &request);
+            }
             let request = self.get(name).await?;
             may_see(person, &request, &self.people).map_err(Failure::Refused)?;
             return Ok(render(&request, &self.context).card.text());
@@ -115,7 +118,8 @@ impl Desk {
                     && schedule::may_see(person, request, &self.people).is_ok()
             })
             .collect();
-        Ok(overview(&active, &schedules, person, &self.people))
+        let copies = self.active_copies(person).await?;
+        Ok(overview(&active, &schedules, &copies, person, &self.people))
     }
 }
 
@@ -123,10 +127,11 @@ impl Desk {
 fn overview(
     active: &[RestoreRequest],
     schedules: &[ScheduleRequest],
+    copies: &[(String, String)],
     person: &Person,
     people: &People,
 ) -> String {
-    if active.is_empty() && schedules.is_empty() {
+    if active.is_empty() && schedules.is_empty() && copies.is_empty() {
         return "Nothing is under way that is yours or of your tenants.".to_owned();
     }
     let mut text = "Under way:".to_owned();
@@ -153,7 +158,15 @@ fn overview(
             format_args!("\n- {}", schedule::in_a_line(request, person, people)),
         );
     }
-    let more = active.len().saturating_sub(LISTED) + schedules.len().saturating_sub(LISTED);
+    for (name, doc) in copies.iter().take(LISTED) {
+        put(
+            &mut text,
+            format_args!("\n- {}: {}", code(name), harmless(doc, 200)),
+        );
+    }
+    let more = active.len().saturating_sub(LISTED)
+        + schedules.len().saturating_sub(LISTED)
+        + copies.len().saturating_sub(LISTED);
     if more > 0 {
         put(&mut text, format_args!("\n- and {more} more"));
     }
@@ -222,7 +235,7 @@ mod tests {
                 "{who}"
             );
         }
-        insta::assert_snapshot!(overview(&[request], &[], &person("anna"), &people()), @r#"
+        insta::assert_snapshot!(overview(&[request], &[], &[], &person("anna"), &people()), @r#"
 Under way:
 - `poseidon1-7k2p9` (yours): `poseidon1-dev, poseidon1-test` is restoring
 `restore status <name>` says more about one of them.

@@ -9,6 +9,7 @@ mod backups;
 mod cache;
 mod choose;
 mod complete;
+mod copy;
 mod find;
 mod preview;
 mod request;
@@ -324,10 +325,9 @@ impl Desk {
                 self.consent(incoming, request, digest).await
             }
             Restore::Waive(target) => self.waive(incoming, target.request).await,
-            // The first and the last are attended to above.
-            Restore::Preview(_) | Restore::Copy(_) | Restore::Log(_) => {
-                refused("That is not available yet.")
-            }
+            Restore::Copy(asked) => self.copy(incoming, &asked).await,
+            // These are attended to above.
+            Restore::Preview(_) | Restore::Log(_) => refused("That is not available yet."),
         }
     }
 

@@ -169,18 +169,20 @@ fn source(
             }
         }
     }
-    let day = asked
-        .source
-        .day()
-        .and_then(|day: Day| day.range(today))
-        .map(|moment| match moment.time {
-            Some(time) => format!("{} {:02}:{:02}", moment.date, time.hour(), time.minute()),
-            None => moment.date.to_string(),
-        });
+    let day = asked.source.day().and_then(|day| dated(day, today));
     Ok(Source {
         backup,
         schedule,
         day,
+    })
+}
+
+/// A day as a date, with the time if it has one; `None` for one that no calendar has.
+pub(super) fn dated(day: Day, today: Date) -> Option<String> {
+    let moment = day.range(today)?;
+    Some(match moment.time {
+        Some(time) => format!("{} {:02}:{:02}", moment.date, time.hour(), time.minute()),
+        None => moment.date.to_string(),
     })
 }
 

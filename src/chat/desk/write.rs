@@ -244,6 +244,9 @@ impl Desk {
         if let Some(request) = meant {
             return self.withdraw_schedule(person, request).await;
         }
+        if let Some(request) = self.copy_meant(incoming, named.as_ref()).await? {
+            return self.remove_copy(person, request).await;
+        }
         let request = self
             .find(incoming, named, "of yours that is under way", |request| {
                 is_active(request) && is_requester(person, request, &self.people)

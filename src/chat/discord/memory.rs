@@ -17,9 +17,10 @@ use crate::config::Id;
 const ANNOTATION: &str = "refloat.dev/discord";
 
 /// The kinds of request that have threads.
-const KINDS: [(&str, &str); 2] = [
+const KINDS: [(&str, &str); 3] = [
     ("RestoreRequest", "restorerequests"),
     ("ScheduleRequest", "schedulerequests"),
+    ("CopyRequest", "copyrequests"),
 ];
 
 const ATTEMPTS: usize = 8;

@@ -269,13 +269,23 @@ fn in_the_cluster(view: &View<'_>, said: &mut Said) {
 /// The backups that a removed or renamed schedule leaves, in words.
 pub(super) fn remaining(view: &View<'_>) -> Option<String> {
     let remaining = view.status.remaining.as_ref()?;
-    Some(match (remaining.backups, remaining.until) {
-        (0, _) => "none".to_owned(),
+    let words = match (remaining.backups, remaining.until) {
+        (0, _) => return Some("none".to_owned()),
         (number, Some(until)) => {
             format!("{}, the last until {}", backups(number), view.local(until))
         }
         (number, None) => backups(number),
-    })
+    };
+    if remaining.newest.is_empty() {
+        return Some(words);
+    }
+    let names: Vec<String> = remaining.newest.iter().map(|name| code(name)).collect();
+    let more = usize::try_from(remaining.backups).is_ok_and(|all| all > names.len());
+    Some(format!(
+        "{words} ({}{})",
+        names.join(", "),
+        if more { ", ..." } else { "" }
+    ))
 }
 
 fn by_people(view: &View<'_>, said: &mut Said) {

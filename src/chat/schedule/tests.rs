@@ -91,6 +91,7 @@ fn applied(uid: Option<&str>) -> Fact {
         },
         uid.is_none().then(|| Remaining {
             backups: 5,
+            newest: vec!["poseidon1-nightly-20261120033000".to_owned()],
             until: Some("2026-12-20T03:30:00Z".parse().unwrap()),
         }),
     )
@@ -225,7 +226,7 @@ fn a_removal_says_what_stays() {
     - to be: gone; its backups stay until they expire
     08:00:11 pull-7: Pull request #7 on the tenant's order is open. https://git.example.com/platform/infra-ocp4-tenants/pull/7
     08:00:21 merged: Pull request #7 was merged by the repository's own rules. Argo CD is asked to look.
-    08:00:31 applied-1795507231000: Velero has the Schedule `poseidon1-nightly` no more. Its backups stay: 5 backups, the last until 2026-12-20 03:30 UTC.
+    08:00:31 applied-1795507231000: Velero has the Schedule `poseidon1-nightly` no more. Its backups stay: 5 backups, the last until 2026-12-20 03:30 UTC (`poseidon1-nightly-20261120033000`, ...).
     08:00:31 done: **Done.** The backup schedule `nightly` of the tenant `poseidon1` is removed.
     ");
     insta::assert_snapshot!(card(&request), @"
@@ -237,7 +238,7 @@ fn a_removal_says_what_stays() {
     **Asked by**: Anna, 2026-11-24 08:00 UTC
     **Pull request**: #7, merged: https://git.example.com/platform/infra-ocp4-tenants/pull/7
     **Velero Schedule**: `poseidon1-nightly`, gone
-    **Backups that stay**: 5 backups, the last until 2026-12-20 03:30 UTC
+    **Backups that stay**: 5 backups, the last until 2026-12-20 03:30 UTC (`poseidon1-nightly-20261120033000`, ...)
     ");
 }
 

@@ -13,6 +13,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::json;
 
 use super::{dynamic, json, velero_kind};
+use crate::copy::BROUGHT;
 use crate::request::observed::{SafetyBackup, Volume};
 use crate::request::preflight::{self, Location, NodeAgent, label_value};
 use crate::request::{BackupRun, Progress, RestoreRun, names};
@@ -300,6 +301,40 @@ pub async fn create_restore(
         "spec": {
             "backupName": backup,
             "includedNamespaces": order.namespaces,
+        },
+    });
+    let made = find_or_create(client, order, &kind, &name, restore).await?;
+    Ok(run_view(&made, &[]))
+}
+
+/// Creates the Restore of a copy, or adopts the one that was created: the namespace of `order` into another.
+pub async fn create_copy(
+    client: &Client,
+    order: &Order<'_>,
+    backup: &str,
+    into: &str,
+) -> anyhow::Result<RestoreRun> {
+    let kind = velero_kind("Restore", "restores");
+    let name = names::restore(order.uid, 0);
+    let mapping: serde_json::Map<String, serde_json::Value> = order
+        .namespaces
+        .iter()
+        .map(|namespace| (namespace.clone(), into.into()))
+        .collect();
+    let resources: Vec<&str> = BROUGHT.iter().map(|(resource, _)| *resource).collect();
+    let restore = json!({
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {
+            "name": name,
+            "namespace": order.namespace,
+            "labels": order.labels(),
+        },
+        "spec": {
+            "backupName": backup,
+            "includedNamespaces": order.namespaces,
+            "includedResources": resources,
+            "namespaceMapping": mapping,
         },
     });
     let made = find_or_create(client, order, &kind, &name, restore).await?;

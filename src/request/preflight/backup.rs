@@ -31,16 +31,17 @@ pub(super) fn choose<'a>(
     terms: &Terms<'_>,
     now: Timestamp,
 ) -> Result<&'a Backup, String> {
-    // The platform's own backups name no tenant namespaces or all of them; a
-    // tenant restores only from what was made for its namespaces by name.
+    // The platform's own backups name no namespace, or also such as are not the
+    // tenant's; a tenant restores only from what was made for its namespaces by name.
+    let holds_all = |backup: &Backup| {
+        spec.namespaces.iter().all(|namespace| {
+            backup.included.contains(namespace) && !backup.excluded.contains(namespace)
+        })
+    };
     let mine: Vec<&Backup> = survey
         .backups
         .iter()
-        .filter(|backup| {
-            spec.namespaces.iter().all(|namespace| {
-                backup.included.contains(namespace) && !backup.excluded.contains(namespace)
-            })
-        })
+        .filter(|backup| holds_all(backup) && strangers(spec, order, backup).is_empty())
         .collect();
     let usable = |backup: &Backup| usable(backup, survey, terms, now);
     let by_start = |backup: &&&Backup| backup.started_at;
@@ -119,6 +120,14 @@ pub(super) fn choose<'a>(
         let Some(backup) = survey.backups.iter().find(|backup| backup.name == *name) else {
             return Err(format!("There is no backup {name}. {instead}"));
         };
+        let strangers = strangers(spec, order, backup);
+        if holds_all(backup) && !strangers.is_empty() {
+            return Err(format!(
+                "The backup {name} is the platform's own: it holds {} besides, and only the platform team restores \
+                 from it. {instead}",
+                list(&strangers.iter().take(5).collect::<Vec<_>>())
+            ));
+        }
         if !mine.iter().any(|other| other.name == *name) {
             return Err(format!(
                 "The backup {name} does not hold {}. {instead}",
@@ -188,6 +197,32 @@ pub(super) fn choose<'a>(
         ),
         None => format!("There is no backup {what}. {instead}"),
     })
+}
+
+/// The namespaces in a backup that are not the tenant's. A schedule of the order may hold such as the order has
+/// no more, if they are called after the tenant.
+fn strangers<'a>(
+    spec: &RestoreRequestSpec,
+    order: &OrderView,
+    backup: &'a Backup,
+) -> Vec<&'a String> {
+    let ordered = backup.schedule.as_ref().is_some_and(|label| {
+        order
+            .schedules
+            .iter()
+            .any(|name| label_value(&format!("{}-{name}", spec.tenant)) == *label)
+    });
+    backup
+        .included
+        .iter()
+        .filter(|name| {
+            let former = ordered
+                && name
+                    .strip_prefix(spec.tenant.as_str())
+                    .is_some_and(|rest| rest.starts_with('-'));
+            !(order.namespaces.contains(name) || former)
+        })
+        .collect()
 }
 
 /// Why a backup cannot be restored (S5).

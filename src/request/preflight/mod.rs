@@ -7,6 +7,7 @@
 mod applications;
 mod backup;
 mod contents;
+pub mod copy;
 mod quota;
 mod tenant;
 mod velero;

@@ -364,6 +364,14 @@ fn backups_that_cannot_be_restored() {
         named(|backup| backup.excluded = vec![NAMESPACE.to_owned()]),
         @"The backup poseidon1-daily-20261123010000 does not hold poseidon1-dev. The latest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."
     );
+    // Of another tenant's as well: that is the platform's, and is not meant by a day either.
+    insta::assert_snapshot!(
+        named(|backup| {
+            backup.schedule = None;
+            backup.included.push("triton2-dev".to_owned());
+        }),
+        @"The backup poseidon1-daily-20261123010000 is the platform's own: it holds triton2-dev besides, and only the platform team restores from it. The latest usable one is poseidon1-daily-20261122010000 of 2026-11-22 02:00 CET."
+    );
     insta::assert_snapshot!(
         refusal(|spec, _| spec.source = source(Some("x"), None, None)),
         @"There is no backup x. The latest usable one is poseidon1-daily-20261123010000 of 2026-11-23 02:00 CET."

@@ -13,6 +13,9 @@ use crate::schedule::resource::{
 };
 use crate::schedule::{next_run, velero_name};
 
+/// How many of the backups that stay are told by name.
+const NAMED: usize = 5;
+
 /// What keeps the cluster from having what the order says.
 enum Lacking {
     /// Something can be done about it.
@@ -183,6 +186,11 @@ impl Pass<'_> {
             let good = view.runs.iter().filter(|run| is_good(run));
             Remaining {
                 backups: i64::try_from(good.clone().count()).unwrap_or(i64::MAX),
+                newest: good
+                    .clone()
+                    .take(NAMED)
+                    .map(|run| run.name.clone())
+                    .collect(),
                 until: good.filter_map(|run| run.expires_at).max(),
             }
         });

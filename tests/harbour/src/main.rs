@@ -122,6 +122,7 @@ async fn start(
             specs: specs.clone(),
             state: up.state.as_ref().map(|_| folder.join("kubernetes")),
             stop: stop.clone(),
+            write_time: std::time::Duration::ZERO,
         })
         .await?;
         let kubeconfig = up

@@ -1,7 +1,6 @@
 //! `schedule add`, `change` and `remove`: from what was asked to a request, if the
 //! person may.
 
-use jiff::Timestamp;
 use kube::api::PostParams;
 use refloat_commands::{ScheduleName, Tenant, Ttl, When};
 
@@ -153,7 +152,7 @@ impl Desk {
     ) -> Result<String, Failure> {
         let person = &incoming.from;
         let spec = admit(asked, person, &self.people).map_err(Failure::Refused)?;
-        let plan = self.plan(&spec, Timestamp::now()).await?;
+        let plan = self.plan(&spec, self.clock.now()).await?;
         // Of other lengths than those of restores, so that no two requests have one name.
         for length in [6, 9, 17] {
             let name = name(&spec.tenant, &person.chat, &incoming.id, length);

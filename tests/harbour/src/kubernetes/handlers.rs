@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -29,11 +30,20 @@ use super::write::{self, Part, Write};
 const LARGEST: usize = 3 * 1024 * 1024;
 
 /// The routes of the API server.
-pub(super) fn router(store: Arc<Store>) -> Router {
-    Router::new().fallback(handle).with_state(store)
+pub(super) fn router(store: Arc<Store>, write_time: Duration) -> Router {
+    Router::new()
+        .fallback(handle)
+        .with_state((store, write_time))
 }
 
-async fn handle(State(store): State<Arc<Store>>, request: Request) -> Response {
+/// How many objects a request has written, where it is not one.
+#[derive(Clone, Copy)]
+struct Writes(u32);
+
+async fn handle(
+    State((store, write_time)): State<(Arc<Store>, Duration)>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
         return Failure::new(413, "RequestEntityTooLarge", "the body is too large").into_response();
@@ -42,7 +52,7 @@ async fn handle(State(store): State<Arc<Store>>, request: Request) -> Response {
     let call = Call {
         user: User::of(&head.headers),
         store,
-        method: head.method,
+        method: head.method.clone(),
         headers: head.headers,
         bytes,
     };
@@ -50,7 +60,12 @@ async fn handle(State(store): State<Arc<Store>>, request: Request) -> Response {
         Some(found) => found,
         None => call.resource(&path, &query),
     });
-    answered.unwrap_or_else(IntoResponse::into_response)
+    let response = answered.unwrap_or_else(IntoResponse::into_response);
+    if head.method != Method::GET && !write_time.is_zero() {
+        let Writes(writes) = response.extensions().get().copied().unwrap_or(Writes(1));
+        tokio::time::sleep(write_time * writes).await;
+    }
+    response
 }
 
 struct Call {
@@ -312,13 +327,16 @@ impl Call {
                 }
             }
             let items: Vec<&Value> = chosen.iter().map(|(_, object)| &object.value).collect();
-            Ok(answer(
+            let mut response = answer(
                 200,
                 &json!({
                     "kind": kind.list_kind, "apiVersion": kind.api_version(),
                     "metadata": {"resourceVersion": world.version.to_string()}, "items": items,
                 }),
-            ))
+            );
+            let writes = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
+            response.extensions_mut().insert(Writes(writes));
+            Ok(response)
         })
     }
 

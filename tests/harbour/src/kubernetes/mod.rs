@@ -68,6 +68,10 @@ pub struct Options {
     pub specs: Option<PathBuf>,
     /// Where the objects are kept from one start to the next; without it they live in memory only.
     pub state: Option<PathBuf>,
+    /// How long the storage takes for each object that it writes: etcd waits for its disk. Requests at the same
+    /// time do not wait for one another; a collection is deleted one object after the other, as a server does that
+    /// has the one worker of its defaults.
+    pub write_time: Duration,
     /// Ends the server.
     pub stop: CancellationToken,
 }
@@ -79,6 +83,7 @@ impl Default for Options {
             gate: Gate::open(),
             specs: None,
             state: None,
+            write_time: Duration::ZERO,
             stop: CancellationToken::new(),
         }
     }
@@ -105,6 +110,7 @@ impl Server {
             gate,
             specs,
             state,
+            write_time,
             stop,
         } = options;
         let store = Arc::new(Store::new());
@@ -115,7 +121,7 @@ impl Server {
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listen on {addr}"))?;
-        let router = handlers::router(Arc::clone(&store));
+        let router = handlers::router(Arc::clone(&store), write_time);
         let (addr, serving) =
             gate::serve(Service::Kubernetes, listener, router, gate, stop.clone())?;
         let tasks = TaskTracker::new();

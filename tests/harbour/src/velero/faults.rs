@@ -33,6 +33,7 @@ struct State {
     restores_held: bool,
     stalled_at: Option<u64>,
     location_down: Option<String>,
+    schedules_refused: Option<String>,
     bad_volumes: BTreeSet<String>,
     collections: u64,
     restarts: u64,
@@ -94,6 +95,12 @@ impl Faults {
     /// `None`, `Available` again.
     pub fn set_location_down(&self, message: Option<&str>) {
         self.set(|state| state.location_down = message.map(str::to_owned));
+    }
+
+    /// Refuses every schedule with this as its `validationErrors`, whatever it says, as a server does that reads
+    /// them otherwise; `None` ends that.
+    pub fn refuse_schedules(&self, error: Option<&str>) {
+        self.set(|state| state.schedules_refused = error.map(str::to_owned));
     }
 
     /// From here on the data of volumes of this name cannot be restored:
@@ -164,6 +171,10 @@ impl Faults {
 
     pub(super) fn location_down(&self) -> Option<String> {
         self.state.borrow().location_down.clone()
+    }
+
+    pub(super) fn schedules_refused(&self) -> Option<String> {
+        self.state.borrow().schedules_refused.clone()
     }
 
     pub(super) fn volume_broken(&self, volume: &str) -> bool {

@@ -55,7 +55,7 @@ enum Plan {
 
 /// Deals with one schedule; returns its next run.
 async fn one(server: &Server, seen: &DynamicObject) -> anyhow::Result<Option<Timestamp>> {
-    if let Plan::Wait(next) = plan(seen, server.clock.now()) {
+    if let Plan::Wait(next) = plan(server, seen, server.clock.now()) {
         return Ok(next);
     }
     let name = seen.name_any();
@@ -63,7 +63,7 @@ async fn one(server: &Server, seen: &DynamicObject) -> anyhow::Result<Option<Tim
         return Ok(None);
     };
     let now = server.clock.now();
-    let change = match plan(&live, now) {
+    let change = match plan(server, &live, now) {
         Plan::Wait(next) => return Ok(next),
         Plan::Submit { cron, owned } => {
             // The end of a backup that is under way wakes this controller.
@@ -90,7 +90,7 @@ async fn one(server: &Server, seen: &DynamicObject) -> anyhow::Result<Option<Tim
     Ok(None)
 }
 
-fn plan(schedule: &DynamicObject, now: Timestamp) -> Plan {
+fn plan(server: &Server, schedule: &DynamicObject, now: Timestamp) -> Plan {
     let name = schedule.name_any();
     let ttl = text(&schedule.data, "/spec/template/ttl");
     let spec: ScheduleSpec = match spec(schedule) {
@@ -108,7 +108,11 @@ fn plan(schedule: &DynamicObject, now: Timestamp) -> Plan {
     if spec.paused || schedule.metadata.deletion_timestamp.is_some() {
         return Plan::Wait(None);
     }
-    let cron = match Cron::parse(&spec.schedule) {
+    let read = match server.faults.schedules_refused() {
+        Some(error) => Err(error),
+        None => Cron::parse(&spec.schedule),
+    };
+    let cron = match read {
         Ok(cron) => cron,
         Err(error) => {
             let told = text(&schedule.data, "/status/validationErrors/0") == Some(&error);
@@ -142,7 +146,7 @@ pub(super) async fn next_due(server: &Server) -> anyhow::Result<Option<Timestamp
         .api(Kind::Schedule)
         .list(&ListParams::default())
         .await?;
-    let due = |schedule: &DynamicObject| match plan(schedule, now) {
+    let due = |schedule: &DynamicObject| match plan(server, schedule, now) {
         Plan::Wait(due) => due,
         Plan::Refuse(_) | Plan::Enable { .. } | Plan::Submit { .. } => None,
     };
@@ -157,7 +161,7 @@ pub(super) async fn has_work(server: &Server, stalled: bool) -> anyhow::Result<b
         .list(&ListParams::default())
         .await?;
     for schedule in &schedules {
-        match plan(schedule, now) {
+        match plan(server, schedule, now) {
             Plan::Wait(_) => {}
             Plan::Refuse(_) | Plan::Enable { .. } => return Ok(true),
             Plan::Submit { .. } => {
