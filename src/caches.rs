@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use tokio::sync::watch;
 
+use crate::copy::CopyRequest;
 use crate::effects::velero::shelf::Shelf;
 use crate::request::RestoreRequest;
 use crate::schedule::ScheduleRequest;
@@ -21,6 +22,7 @@ pub struct Caches(Arc<Inner>);
 struct Inner {
     restores: OnceLock<Store<RestoreRequest>>,
     schedules: OnceLock<Store<ScheduleRequest>>,
+    copies: OnceLock<Store<CopyRequest>>,
     shelf: OnceLock<Shelf>,
     chat: OnceLock<watch::Receiver<bool>>,
 }
@@ -37,10 +39,12 @@ impl Caches {
         &self,
         restores: Store<RestoreRequest>,
         schedules: Store<ScheduleRequest>,
+        copies: Store<CopyRequest>,
     ) {
         // Set twice only where a test serves twice; the first stays.
         let _ = self.0.restores.set(restores);
         let _ = self.0.schedules.set(schedules);
+        let _ = self.0.copies.set(copies);
     }
 
     /// From here on backups are known.
@@ -66,6 +70,11 @@ impl Caches {
     /// The youngest first.
     pub fn schedules(&self) -> Vec<Arc<ScheduleRequest>> {
         youngest_first(self.0.schedules.get())
+    }
+
+    /// The youngest first.
+    pub fn copies(&self) -> Vec<Arc<CopyRequest>> {
+        youngest_first(self.0.copies.get())
     }
 
     pub fn shelf(&self) -> Option<&Shelf> {

@@ -248,14 +248,17 @@ pub async fn run(
     let schedules = schedules.reconcile_on(woken);
     let copies = copies(&config, &client, &context);
     let filled = {
-        let (restores, changes) = (controller.store(), schedules.store());
+        let (restores, changes, copied) = (controller.store(), schedules.store(), copies.store());
         let caches = context.clients.metrics.caches();
-        caches.keep_requests(restores.clone(), changes.clone());
+        caches.keep_requests(restores.clone(), changes.clone(), copied.clone());
         async move {
-            let (restores, changes) =
-                tokio::join!(restores.wait_until_ready(), changes.wait_until_ready());
+            let (restores, changes, copied) = tokio::join!(
+                restores.wait_until_ready(),
+                changes.wait_until_ready(),
+                copied.wait_until_ready()
+            );
             // A cache that was dropped is one that ends with everything else.
-            if restores.is_ok() && changes.is_ok() {
+            if restores.is_ok() && changes.is_ok() && copied.is_ok() {
                 ready.reach(Need::Requests);
             }
         }

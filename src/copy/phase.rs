@@ -19,6 +19,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    pub const ALL: [Self; 10] = [
+        Self::Checking,
+        Self::Making,
+        Self::Restoring,
+        Self::Verifying,
+        Self::Kept,
+        Self::Removing,
+        Self::Done,
+        Self::Refused,
+        Self::Withdrawn,
+        Self::Failed,
+    ];
+
     /// The name as conditions and printer columns show it.
     pub fn name(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::caches::Caches;
+use crate::copy::{self, CopyRequest};
 use crate::effects::velero::shelf::Shelf;
 use crate::request::{self, RestoreRequest};
 use crate::schedule::{self, ScheduleRequest};
@@ -190,6 +191,13 @@ impl Collector for Caches {
                 .filter(|request| schedule_phase(request) == phase)
                 .count()
         };
+        let copies = self.copies();
+        let of_copies = |phase: copy::Phase| {
+            copies
+                .iter()
+                .filter(|request| copy_phase(request) == phase)
+                .count()
+        };
         let labels =
             |kind: &str, phase: &str| [("kind", kind.to_owned()), ("phase", phase.to_owned())];
         let standing = request::Phase::ALL
@@ -199,6 +207,11 @@ impl Collector for Caches {
                 schedule::Phase::ALL
                     .into_iter()
                     .map(|phase| (labels("ScheduleRequest", phase.name()), of_schedules(phase))),
+            )
+            .chain(
+                copy::Phase::ALL
+                    .into_iter()
+                    .map(|phase| (labels("CopyRequest", phase.name()), of_copies(phase))),
             );
         gauges(
             &mut encoder,
@@ -263,6 +276,13 @@ fn schedule_phase(request: &ScheduleRequest) -> schedule::Phase {
         .status
         .as_ref()
         .map_or(schedule::Phase::Checking, schedule::phase)
+}
+
+fn copy_phase(request: &CopyRequest) -> copy::Phase {
+    request
+        .status
+        .as_ref()
+        .map_or(copy::Phase::Checking, copy::phase)
 }
 
 /// Counts of objects are far below what a float holds exactly.

@@ -60,6 +60,7 @@ async fn every_service_is_asked() -> anyhow::Result<()> {
     kubernetes     ok       the API server is v1.33.4
     kubernetes     ok       restorerequests.refloat.dev: 0 requests in refloat
     kubernetes     ok       schedulerequests.refloat.dev: 0 requests in refloat
+    kubernetes     ok       copyrequests.refloat.dev: 0 requests in refloat
     github         ok       the account may open pull requests in platform/infra-ocp4-tenants
     github         ok       it merges by merge
     github         warning  main is not protected: anybody who may write can change an order without a review

@@ -10,6 +10,7 @@ use super::Findings;
 use crate::backups::Whose;
 use crate::chat::publish::Threaded;
 use crate::config::Config;
+use crate::copy::CopyRequest;
 use crate::effects::{Clients, argocd as applications, github, velero as restores};
 use crate::request::RestoreRequest;
 use crate::request::preflight::{count, list};
@@ -39,6 +40,7 @@ pub(super) async fn kubernetes(findings: &mut Findings<'_>, config: &Config, cli
     }
     requests::<RestoreRequest>(findings, config, clients).await;
     requests::<ScheduleRequest>(findings, config, clients).await;
+    requests::<CopyRequest>(findings, config, clients).await;
 }
 
 async fn requests<K: Threaded + CustomResourceExt>(

@@ -82,8 +82,9 @@ pub(super) async fn listen(
 
 async fn index(State(book): State<Arc<Book>>) -> Response {
     let (restores, schedules) = (book.caches.restores(), book.caches.schedules());
+    let copies = book.caches.copies();
     let content = if book.caches.are_kept() {
-        pages::index(&restores, &schedules, &book.zone, Timestamp::now())
+        pages::index(&restores, &schedules, &copies, &book.zone, Timestamp::now())
     } else {
         standing_by()
     };
@@ -160,6 +161,9 @@ fn version(caches: &Caches) -> u64 {
         (request.uid(), request.resource_version()).hash(&mut hasher);
     }
     for request in caches.schedules() {
+        (request.uid(), request.resource_version()).hash(&mut hasher);
+    }
+    for request in caches.copies() {
         (request.uid(), request.resource_version()).hash(&mut hasher);
     }
     hasher.finish()

@@ -10,6 +10,7 @@ use kube::ResourceExt as _;
 use maud::{Markup, html};
 
 use crate::backups::Overview;
+use crate::copy::{self, CopyRequest};
 use crate::request::preflight::CheckState;
 use crate::request::resource::{Opened, RestoreStatus};
 use crate::request::{self, RestoreRequest, summary};
@@ -19,6 +20,7 @@ use crate::schedule::{self, ScheduleRequest};
 pub(super) fn index(
     restores: &[Arc<RestoreRequest>],
     schedules: &[Arc<ScheduleRequest>],
+    copies: &[Arc<CopyRequest>],
     zone: &TimeZone,
     now: Timestamp,
 ) -> Markup {
@@ -62,6 +64,27 @@ pub(super) fn index(
                         td { (request.spec.tenant) }
                         td { (change(request)) }
                         td { (phase_of(request).in_words()) }
+                        td { (request.spec.requester.name) }
+                        td { (created(request.creation_timestamp().map(|time| time.0), zone)) }
+                    }
+                }
+            }
+        }
+        @if !copies.is_empty() {
+            h2 { "Copies" }
+            table {
+                tr { th { "Request" } th { "Tenant" } th { "Namespace" } th { "Into" } th { "Where it stands" } th { "Asked for by" } th { "When" } }
+                @for request in copies {
+                    @let status = request.status.clone().unwrap_or_default();
+                    tr {
+                        td { (request.name_any()) }
+                        td { (request.spec.tenant) }
+                        td { (request.spec.namespace) }
+                        td { (request.spec.into) }
+                        td {
+                            (copy::phase(&status).in_words())
+                            @if let Some(ending) = &status.ending { br; (ending.message) }
+                        }
                         td { (request.spec.requester.name) }
                         td { (created(request.creation_timestamp().map(|time| time.0), zone)) }
                     }
