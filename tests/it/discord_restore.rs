@@ -183,6 +183,52 @@ async fn what_can_follow_is_offered() -> anyhow::Result<()> {
     chatted.world.end().await
 }
 
+/// A cross under a change of schedules denies it, and its reason is asked for as a
+/// restore's is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_denied_by_a_cross_on_discord() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let (world, discord) = (&chatted.world, &chatted.discord);
+    let refloat = chatted.refloat()?;
+    chatted.ready().await?;
+    let tenant = world.here("poseidon1");
+    let options = [
+        ("tenant", tenant.as_str()),
+        ("name", "nightly"),
+        ("when", "every day at 03:30"),
+        ("keep", "4w"),
+    ];
+    let asked = discord.slash(ids::ADA, ids::CHANNEL, "schedule add", &options)?;
+    let words = discord.words(asked).await?;
+    let name = words.split('`').nth(1).unwrap_or_default().to_owned();
+    let (thread, question) = chatted.question(&name).await?;
+    discord.react(ids::GRACE, question, "\u{274c}");
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Denied)
+        .await?;
+    let why = discord
+        .message_with(thread, "needs to know why you denied it")
+        .await?;
+    let pressed = discord.press(ids::GRACE, why, "Say why")?;
+    let Answer::Form(form) = discord.answer(pressed).await? else {
+        anyhow::bail!("no form was shown");
+    };
+    let sent = discord.submit(ids::GRACE, thread, &form, "the nights are taken")?;
+    let words = discord.words(sent).await?;
+    assert!(words.starts_with("You said why you denied"), "{words}");
+    discord
+        .message_with(thread, "says why: the nights are taken")
+        .await?;
+    let request = world.schedule_requests().get(&name).await?;
+    assert_eq!(
+        request.spec.votes[0].reason.as_deref(),
+        Some("the nights are taken")
+    );
+    refloat.stop().await?;
+    chatted.check()?;
+    chatted.world.end().await
+}
+
 /// A schedule is ordered, approved by a mark, and confirmed by its first backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_is_ordered_on_discord() -> anyhow::Result<()> {
