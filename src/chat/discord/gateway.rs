@@ -200,7 +200,7 @@ impl Inner {
                 self.connected.send_replace(true);
                 let _ = self.me.set(Id::from(ready.ready.user.id));
                 tracing::info!("connected to Discord");
-                // What happened before this session is not told by events.
+                // What happened before this connection is not told by events.
                 self.look_at_everything().await;
                 let guild = (!self.config.globally).then_some(self.config.guild);
                 let application = Id::from(ready.ready.application.id);
