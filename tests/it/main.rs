@@ -38,6 +38,7 @@ mod notify;
 mod notify_kills;
 mod notify_months;
 mod operate;
+mod otlp;
 mod process;
 mod refloat;
 mod refusals;

@@ -61,6 +61,79 @@ fn given() -> anyhow::Result<BTreeSet<String>> {
     Ok(all)
 }
 
+/// A verb of a rule, for a resource and a name that the rule names.
+struct Verb {
+    text: String,
+    /// `role[rule]: verb resource.group`; of a rule for all resources without them.
+    right: String,
+    name: Option<String>,
+}
+
+impl Verb {
+    /// Whether what alone let a request pass is this.
+    fn is(&self, needed: &str) -> bool {
+        match needed.rsplit_once(' ') {
+            Some((right, name)) => {
+                (right == self.right
+                    || (self.right.ends_with(' ') && right.starts_with(&self.right)))
+                    && self.name.as_deref().is_none_or(|mine| mine == name)
+            }
+            None => false,
+        }
+    }
+}
+
+/// Every verb that could be taken away by itself.
+fn verbs() -> anyhow::Result<Vec<Verb>> {
+    let mut all = Vec::new();
+    for object in manifest("base/rbac.yaml")? {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let role = match object["kind"].as_str() {
+            Some("ClusterRole") => format!("ClusterRole/{name}"),
+            Some("Role") => {
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+                format!("Role/{namespace}/{name}")
+            }
+            _ => continue,
+        };
+        let rules = object["rules"].as_array().into_iter().flatten();
+        for (at, rule) in rules.enumerate() {
+            let texts = |field: &str| -> Vec<String> {
+                let items = rule[field].as_array().into_iter().flatten();
+                items.filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            let names = texts("resourceNames");
+            let names: Vec<Option<String>> = if names.is_empty() {
+                vec![None]
+            } else {
+                names.into_iter().map(Some).collect()
+            };
+            for group in texts("apiGroups") {
+                for resource in texts("resources") {
+                    let dotted = match (group.as_str(), resource.split_once('/')) {
+                        ("*", _) => String::new(),
+                        ("", _) => resource.clone(),
+                        (group, Some((plural, sub))) => format!("{plural}.{group}/{sub}"),
+                        (group, None) => format!("{resource}.{group}"),
+                    };
+                    for verb in texts("verbs") {
+                        for name in &names {
+                            let right = format!("{role}[{at}]: {verb} {dotted}");
+                            all.push(Verb {
+                                text: format!("{right} {}", name.as_deref().unwrap_or_default()),
+                                right,
+                                name: name.clone(),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    anyhow::ensure!(all.len() > 30, "only {} verbs", all.len());
+    Ok(all)
+}
+
 /// The table for people says exactly what the roles give.
 #[test]
 fn the_table_says_what_the_roles_give() -> anyhow::Result<()> {
@@ -228,6 +301,18 @@ async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
         server.rights().refused,
         BTreeSet::new(),
         "the roles in deploy/base/rbac.yaml are not enough"
+    );
+    // Whatever is taken away, something of this run would have been refused.
+    let needed = server.rights().needed;
+    let spare: Vec<String> = verbs()?
+        .into_iter()
+        .filter(|verb| !needed.iter().any(|it| verb.is(it)))
+        .map(|verb| verb.text)
+        .collect();
+    assert_eq!(
+        spare,
+        Vec::<String>::new(),
+        "without these of deploy/base/rbac.yaml nothing would be refused: {needed:#?}"
     );
     refloat.stop().await?;
     world.end().await
