@@ -9,12 +9,13 @@ use harbour::Setup;
 use harbour::velero::Ending;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use refloat::request::Phase;
 use serde_json::Value;
 
-use crate::manifests::{apply, manifest};
+use crate::manifests::{apply, manifest, named};
 use crate::refloat::{FAST, Refloat, external, until};
 use crate::world::World;
 
@@ -163,12 +164,69 @@ async fn world() -> anyhow::Result<World> {
         ..Setup::default()
     })
     .await?;
-    for file in ["serviceaccount.yaml", "rbac.yaml", "policy.yaml"] {
-        for object in manifest(&format!("base/{file}"))? {
-            apply(&world.harbour.client.0, &object).await?;
-        }
-    }
+    install(&world).await?;
     Ok(world)
+}
+
+/// Installs Refloat where nothing of it is, as `deploy/README.md` says; where kubectl is
+/// not installed, by the manifests one by one.
+async fn install(world: &World) -> anyhow::Result<()> {
+    let client = &world.harbour.client.0;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let own = ["restorerequests", "schedulerequests", "copyrequests"];
+    for plural in own {
+        let name = format!("{plural}.refloat.dev");
+        definitions.delete(&name, &DeleteParams::default()).await?;
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces
+        .delete("refloat", &DeleteParams::default())
+        .await?;
+    until(|| async {
+        let left = definitions.list_metadata(&ListParams::default()).await?;
+        let gone = !left
+            .iter()
+            .any(|it| it.name_any().ends_with(".refloat.dev"));
+        Ok(gone && namespaces.get_opt("refloat").await?.is_none())
+    })
+    .await
+    .context("something of Refloat is still there")?;
+
+    let server = world.harbour.kubernetes.as_ref().context("no server")?;
+    let kubeconfig = world.harbour.folder().join("kubeconfig-admin");
+    std::fs::write(&kubeconfig, server.kubeconfig("harbour"))?;
+    // Fields are held to the schemas by `manifests::an_api_server_takes_the_manifests`: what
+    // kubectl validates by, the harbour does not serve.
+    let applied = tokio::process::Command::new("kubectl")
+        .args(["apply", "--server-side", "--validate=false", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .arg("-k")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes"))
+        .output()
+        .await;
+    match applied {
+        Ok(output) => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            anyhow::ensure!(output.status.success(), "kubectl apply -k: {error}");
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("kubectl is not installed: the manifests are applied one by one");
+            for path in named("kubernetes")? {
+                for object in manifest(path.to_str().context("a path is a text")?)? {
+                    apply(client, &object).await?;
+                }
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    until(|| async {
+        let everything = ListParams::default();
+        Ok(world.requests().list(&everything).await.is_ok()
+            && world.schedule_requests().list(&everything).await.is_ok()
+            && world.copies().list(&everything).await.is_ok())
+    })
+    .await
+    .context("the definitions are not served")
 }
 
 fn config(world: &World) -> anyhow::Result<String> {
