@@ -34,6 +34,7 @@ mod kills;
 mod latency;
 mod logbook;
 mod manifests;
+mod monitoring;
 mod notify;
 mod notify_kills;
 mod notify_months;

@@ -7,15 +7,18 @@ use std::path::Path;
 use anyhow::Context as _;
 use harbour::Setup;
 use harbour::velero::Ending;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use refloat::cli::check::Output;
 use refloat::request::Phase;
 use serde_json::Value;
 
 use crate::manifests::{apply, manifest, named};
+use crate::operate::checked;
 use crate::refloat::{FAST, Refloat, external, until};
 use crate::world::World;
 
@@ -372,6 +375,164 @@ async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
         Vec::<String>::new(),
         "without these of deploy/base/rbac.yaml nothing would be refused: {needed:#?}"
     );
+    refloat.stop().await?;
+    world.end().await
+}
+
+/// `verb resource.group name, namespace` of everything that stands in rbac.yaml.
+fn bound() -> anyhow::Result<BTreeSet<String>> {
+    let objects = manifest("base/rbac.yaml")?;
+    let verbs = verbs()?;
+    let mut all = BTreeSet::new();
+    for binding in &objects {
+        let namespace = binding["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default();
+        let of = binding["roleRef"]["name"].as_str().unwrap_or_default();
+        let role = match binding["roleRef"]["kind"].as_str() {
+            Some("Role") => format!("Role/{namespace}/{of}["),
+            Some(kind) => format!("{kind}/{of}["),
+            None => continue,
+        };
+        for verb in verbs.iter().filter(|verb| verb.right.starts_with(&role)) {
+            let (_, right) = verb.right.split_once(": ").context("no verb")?;
+            let right = right
+                .strip_suffix(' ')
+                .map_or(right.to_owned(), |verb| format!("{verb} *.*"));
+            let name = verb.name.as_deref().unwrap_or_default();
+            all.insert(format!("{right} {name}, {namespace}"));
+        }
+    }
+    Ok(all)
+}
+
+/// `refloat check` asks about each right that the roles give and about no other, and says
+/// which one is missing and where.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_about_each_right() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: a shared API server has roles of its own");
+        return Ok(());
+    }
+    let world = world().await?;
+    let config = config(&world)?;
+    let gate = &world.harbour.gate;
+    gate.keep_journal();
+    let (good, text) = checked(&world, &config, Output::Text).await?;
+    let mut asked = BTreeSet::new();
+    for entry in gate.take_journal() {
+        if !entry.call.path().ends_with("/selfsubjectaccessreviews") {
+            continue;
+        }
+        let review: Value = serde_json::from_slice(&entry.call.body)?;
+        let of = |field: &str| {
+            let text = review["spec"]["resourceAttributes"][field].as_str();
+            text.unwrap_or_default().to_owned()
+        };
+        let sub = match of("subresource") {
+            sub if sub.is_empty() => sub,
+            sub => format!("/{sub}"),
+        };
+        let (group, name, namespace) = (of("group"), of("name"), of("namespace"));
+        let dot = if group.is_empty() { "" } else { "." };
+        let right = format!("{} {}{dot}{group}{sub}", of("verb"), of("resource"));
+        asked.insert(format!("{right} {name}, {namespace}"));
+    }
+    assert_eq!(asked, bound()?);
+    assert!(good, "{text}");
+    let of_rights = |text: &str| -> String {
+        let lines = text.lines().filter(|line| line.starts_with("rights"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(of_rights(&text), @"
+    rights         ok       the account has each of the 48 rights that Refloat needs
+    rights         ok       the admission policies that guard those rights are there
+    ");
+
+    // What somebody forgot, or bound too narrowly.
+    let client = &world.harbour.client.0;
+    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), "gitops-developers");
+    bindings
+        .delete("refloat-argocd", &DeleteParams::default())
+        .await?;
+    let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
+    everywhere
+        .delete("refloat-read", &DeleteParams::default())
+        .await?;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    policies
+        .delete("refloat-deletes", &DeleteParams::default())
+        .await?;
+    let (good, text) = checked(&world, &config, Output::Text).await?;
+    assert!(!good);
+    insta::assert_snapshot!(of_rights(&text), @r#"
+    rights         wrong    the account may not get namespaces in the whole cluster, watch applications.argoproj.io in gitops-developers, patch applications.argoproj.io in gitops-developers, get applicationsets.argoproj.io in gitops-developers, list rolebindings.rbac.authorization.k8s.io in the whole cluster, list everything in gitops-developers, list everything in openshift-adp, list everything in openshift-gitops, list everything in poseidon1-dev, list everything in poseidon1-test, list everything in refloat and list everything in triton2-prod: apply deploy/base/rbac.yaml with the namespaces of this configuration
+    rights         warning  whether the admission policies of deploy/base/policy.yaml are there is not seen: ApiError: validatingadmissionpolicies.admissionregistration.k8s.io is forbidden: User "system:serviceaccount:refloat:refloat" cannot list resource "validatingadmissionpolicies" in API group "admissionregistration.k8s.io" at the cluster scope: Forbidden (Status { status: Some(Failure), code: 403, message: "validatingadmissionpolicies.admissionregistration.k8s.io is forbidden: User \"system:serviceaccount:refloat:refloat\" cannot list resource \"validatingadmissionpolicies\" in API group \"admissionregistration.k8s.io\" at the cluster scope", metadata: Some(ListMeta { continue_: None, remaining_item_count: None, resource_version: None, self_link: None }), reason: "Forbidden", details: None })
+    "#);
+    Ok(())
+}
+
+/// Where nobody may list everything in the whole cluster, as `deploy/rbac.md` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_can_be_given_where_it_is_needed() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: a shared API server has roles of its own");
+        return Ok(());
+    }
+    let world = world().await?;
+    let client = &world.harbour.client.0;
+    let text = include_str!("../../deploy/rbac.md");
+    let narrow = text
+        .split_once("```yaml\n")
+        .and_then(|(_, rest)| rest.split_once("```"));
+    let (narrow, _) = narrow.context("rbac.md shows no role")?;
+    for object in serde_saphyr::from_multiple::<Value>(narrow)? {
+        apply(client, &object).await?;
+    }
+    let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let read = everywhere.get("refloat-read").await?;
+    everywhere
+        .delete("refloat-read", &DeleteParams::default())
+        .await?;
+    for namespace in [
+        "refloat",
+        "openshift-adp",
+        "openshift-gitops",
+        "gitops-developers",
+        "poseidon1-dev",
+        "poseidon1-test",
+        "triton2-prod",
+    ] {
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        let binding = RoleBinding {
+            metadata: ObjectMeta {
+                name: Some("refloat-read".to_owned()),
+                ..ObjectMeta::default()
+            },
+            role_ref: read.role_ref.clone(),
+            subjects: read.subjects.clone(),
+        };
+        bindings.create(&PostParams::default(), &binding).await?;
+    }
+    let config = config(&world)?;
+    let (_, text) = checked(&world, &config, Output::Text).await?;
+    assert!(text.contains("ok       the account has each of"), "{text}");
+    let mut refloat = Refloat::start(&config)?;
+    let name = world
+        .ask(
+            &mut refloat,
+            "restore request tenant:poseidon1 namespaces:dev reason:narrow",
+        )
+        .await?;
+    world
+        .until_asked(&name)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    refloat.say("as grace: approve").await?;
+    world
+        .until_phase(&name, Phase::Done)
+        .await
+        .with_context(|| said(&world, &refloat))?;
     refloat.stop().await?;
     world.end().await
 }
