@@ -5,6 +5,8 @@
 //!
 //! With `-- backups`, what 10,000 Backups and 500 Schedules take, which must keep within bounds.
 //!
+//! With `-- requests`, how often GitHub is asked while 200 requests wait for their approval.
+//!
 //! And what clearing takes: the same objects deleted as Refloat does it, by one
 //! `deletecollection` for each kind, and one by one at 5 requests a second. Refloat's
 //! part runs in a process of its own, so that its memory is its own.
@@ -45,6 +47,9 @@ const SETTLING: Duration = Duration::from_secs(10);
 #[path = "measure/backups.rs"]
 mod backups;
 
+#[path = "measure/requests.rs"]
+mod requests;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -52,10 +57,11 @@ async fn main() -> anyhow::Result<()> {
     match words.as_slice() {
         [] => idle().await,
         ["backups"] => backups::measure().await,
+        ["requests"] => requests::measure().await,
         ["clearing"] => clearing::measure().await,
         // What `clearing` starts.
         ["clear", kubeconfig, namespace] => clearing::clear(kubeconfig, namespace).await,
-        _ => anyhow::bail!("say nothing, `backups` or `clearing`"),
+        _ => anyhow::bail!("say nothing, `backups`, `requests` or `clearing`"),
     }
 }
 
