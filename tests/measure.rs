@@ -7,6 +7,8 @@
 //! it takes idle, with 1,000 and with 10,000 watched objects of all kinds; both must keep
 //! within bounds.
 //!
+//! With `-- requests`, how often GitHub is asked while 200 requests wait for their approval.
+//!
 //! And what clearing takes: the same objects deleted as Refloat does it, by one
 //! `deletecollection` for each kind, and one by one at 5 requests a second. Refloat's
 //! part runs in a process of its own, so that its memory is its own.
@@ -50,6 +52,9 @@ mod backups;
 #[path = "measure/objects.rs"]
 mod objects;
 
+#[path = "measure/requests.rs"]
+mod requests;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -58,10 +63,11 @@ async fn main() -> anyhow::Result<()> {
         [] => idle().await,
         ["backups"] => backups::measure().await,
         ["objects"] => objects::measure().await,
+        ["requests"] => requests::measure().await,
         ["clearing"] => clearing::measure().await,
         // What `clearing` starts.
         ["clear", kubeconfig, namespace] => clearing::clear(kubeconfig, namespace).await,
-        _ => anyhow::bail!("say nothing, `backups`, `objects` or `clearing`"),
+        _ => anyhow::bail!("say nothing, `backups`, `objects`, `requests` or `clearing`"),
     }
 }
 

@@ -215,6 +215,7 @@ impl Config {
 
         let (policy, schedules, team) = policy(&mut root, people, &namespace);
         github.team = team;
+        github.share_reads = policy.poll.unsigned_abs() / 2;
         let mut section = root.section("notifications");
         let notifications = notifications::notifications(
             &mut section,

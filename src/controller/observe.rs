@@ -38,9 +38,7 @@ pub(super) async fn observe(
             )
             .await?,
         )),
-        Phase::AwaitingApproval => {
-            Observed::AwaitingApproval(pull(context, &facts, Which::Pause).await?)
-        }
+        Phase::AwaitingApproval => Observed::AwaitingApproval(waiting(context, &facts).await?),
         Phase::Pausing => Observed::Pausing(pull(context, &facts, Which::Pause).await?),
         Phase::Settling => Observed::Settling(
             argocd::find(&clients.kube, &context.config.argocd, namespaces)
@@ -131,6 +129,23 @@ async fn pull(
     facts: &RestoreStatus,
     which: Which,
 ) -> anyhow::Result<Option<crate::request::observed::Pull>> {
+    look(context, facts, which, false).await
+}
+
+/// The pause, while an approval is waited for; whatever follows looks again by itself.
+async fn waiting(
+    context: &Context,
+    facts: &RestoreStatus,
+) -> anyhow::Result<Option<crate::request::observed::Pull>> {
+    look(context, facts, Which::Pause, true).await
+}
+
+async fn look(
+    context: &Context,
+    facts: &RestoreStatus,
+    which: Which,
+    shares: bool,
+) -> anyhow::Result<Option<crate::request::observed::Pull>> {
     let (fact, record) = match which {
         Which::Pause => (facts.pause.as_ref(), None),
         Which::Resume => (
@@ -154,6 +169,7 @@ async fn pull(
             .waiting
             .as_ref()
             .is_some_and(|note| note.message.starts_with(MERGE_BLOCKED)),
+        shares,
     };
     context.clients.github.look(opened.number, looking).await
 }

@@ -1,6 +1,6 @@
 //! What `refloat check` asks of the account's own rights, and of what guards them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -75,7 +75,7 @@ impl fmt::Display for Right<'_> {
             verb,
             group,
             resource,
-            namespace,
+            namespace: _,
             name,
         } = self;
         match (*group, *resource) {
@@ -89,11 +89,7 @@ impl fmt::Display for Right<'_> {
         if !name.is_empty() {
             write!(f, " {name}")?;
         }
-        if namespace.is_empty() {
-            f.write_str(" in the whole cluster")
-        } else {
-            write!(f, " in {namespace}")
-        }
+        Ok(())
     }
 }
 
@@ -240,11 +236,23 @@ pub(super) async fn ask(
             "the account has each of the {} that Refloat needs",
             count(i64::try_from(asked).unwrap_or(i64::MAX), "right")
         )),
-        Ok((_, lacking)) => findings.wrong(format!(
-            "the account may not {}: apply deploy/base/rbac.yaml with the namespaces of this \
-             configuration",
-            list(&lacking)
-        )),
+        Ok((_, lacking)) => {
+            let mut what =
+                "rights are missing: apply deploy/base/rbac.yaml with the namespaces of \
+                            this configuration"
+                    .to_owned();
+            for (namespace, rights) in by_place(&lacking) {
+                what.push_str("\nin ");
+                what.push_str(if namespace.is_empty() {
+                    "the whole cluster"
+                } else {
+                    namespace
+                });
+                what.push_str(": ");
+                what.push_str(&rights.join(", "));
+            }
+            findings.wrong(what);
+        }
         Err(error) => findings.wrong(format!(
             "the API server does not say what the account may do: {error}"
         )),
@@ -284,12 +292,21 @@ pub(super) async fn ask(
     }
 }
 
+fn by_place<'a>(rights: &[Right<'a>]) -> BTreeMap<&'a str, Vec<String>> {
+    let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for right in rights {
+        let place = places.entry(right.namespace).or_default();
+        place.push(right.to_string());
+    }
+    places
+}
+
 /// How many rights were asked about, and which of them are not given.
-async fn lacking(
-    config: &Config,
+async fn lacking<'a>(
+    config: &'a Config,
     client: &Client,
-    tenants: &[Whose],
-) -> Result<(usize, Vec<String>), kube::Error> {
+    tenants: &'a [Whose],
+) -> Result<(usize, Vec<Right<'a>>), kube::Error> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut all = needed(config);
     if EVERYTHING.is_given(&reviews).await? {
@@ -302,7 +319,7 @@ async fn lacking(
     let lacking = futures::stream::iter(all)
         .map(|right| async move {
             let given = right == EVERYTHING || right.is_given(reviews).await?;
-            Ok::<_, kube::Error>((!given).then(|| right.to_string()))
+            Ok::<_, kube::Error>((!given).then_some(right))
         })
         .buffered(AT_ONCE)
         .try_collect::<Vec<_>>()
