@@ -461,14 +461,29 @@ async fn check_asks_about_each_right() -> anyhow::Result<()> {
         .await?;
     let (good, text) = checked(&world, &config, Output::Text).await?;
     assert!(!good);
-    insta::assert_snapshot!(of_rights(&text), @"");
+    insta::assert_snapshot!(of_rights(&text), @"
+    rights         wrong    rights are missing: apply deploy/base/rbac.yaml with the namespaces of this configuration
+                            in gitops-developers: watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io
+    rights         warning  the admission policies refloat-deletes are not there: apply deploy/base/policy.yaml, so that the API server refuses what Refloat must never do
+    ");
     let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
     everywhere
         .delete("refloat-read", &DeleteParams::default())
         .await?;
     let (good, text) = checked(&world, &config, Output::Text).await?;
     assert!(!good);
-    insta::assert_snapshot!(of_rights(&text), @"");
+    insta::assert_snapshot!(of_rights(&text), @"
+    rights         wrong    rights are missing: apply deploy/base/rbac.yaml with the namespaces of this configuration
+                            in the whole cluster: get namespaces, list rolebindings.rbac.authorization.k8s.io
+                            in gitops-developers: watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io, list everything
+                            in openshift-adp: list everything
+                            in openshift-gitops: list everything
+                            in poseidon1-dev: list everything
+                            in poseidon1-test: list everything
+                            in refloat: list everything
+                            in triton2-prod: list everything
+    rights         ok       whether the admission policies of deploy/base/policy.yaml are there the account may not see
+    ");
     Ok(())
 }
 
@@ -504,9 +519,20 @@ async fn reading_can_be_given_where_it_is_needed() -> anyhow::Result<()> {
         "triton2-prod",
     ] {
         let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        // In a tenant's namespace it is brought by what the platform brings there.
+        let by = namespace
+            .split_once('-')
+            .map_or(namespace, |(tenant, _)| tenant);
         let binding = RoleBinding {
             metadata: ObjectMeta {
                 name: Some("refloat-read".to_owned()),
+                labels: Some(
+                    [(
+                        "app.kubernetes.io/instance".to_owned(),
+                        format!("{by}-tenant"),
+                    )]
+                    .into(),
+                ),
                 ..ObjectMeta::default()
             },
             role_ref: read.role_ref.clone(),
