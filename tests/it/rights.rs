@@ -560,6 +560,12 @@ async fn reading_can_be_given_where_it_is_needed() -> anyhow::Result<()> {
         .await
         .with_context(|| said(&world, &refloat))?;
     refloat.stop().await?;
+    for namespace in ["poseidon1-test", "triton2-prod"] {
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        bindings
+            .delete("refloat-read", &DeleteParams::default())
+            .await?;
+    }
     world.end().await
 }
 
