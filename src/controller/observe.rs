@@ -38,7 +38,10 @@ pub(super) async fn observe(
             )
             .await?,
         )),
-        Phase::AwaitingApproval => Observed::AwaitingApproval(waiting(context, &facts).await?),
+        Phase::AwaitingApproval => {
+            let unsaid = request.spec.votes.is_empty();
+            Observed::AwaitingApproval(look(context, &facts, Which::Pause, unsaid).await?)
+        }
         Phase::Pausing => Observed::Pausing(pull(context, &facts, Which::Pause).await?),
         Phase::Settling => Observed::Settling(
             argocd::find(&clients.kube, &context.config.argocd, namespaces)
@@ -132,19 +135,12 @@ async fn pull(
     look(context, facts, which, false).await
 }
 
-/// The pause, while an approval is waited for; whatever follows looks again by itself.
-async fn waiting(
-    context: &Context,
-    facts: &RestoreStatus,
-) -> anyhow::Result<Option<crate::request::observed::Pull>> {
-    look(context, facts, Which::Pause, true).await
-}
-
+/// `unsaid`: an approval is waited for, and nobody said anything in chat yet.
 async fn look(
     context: &Context,
     facts: &RestoreStatus,
     which: Which,
-    shares: bool,
+    unsaid: bool,
 ) -> anyhow::Result<Option<crate::request::observed::Pull>> {
     let (fact, record) = match which {
         Which::Pause => (facts.pause.as_ref(), None),
@@ -169,7 +165,7 @@ async fn look(
             .waiting
             .as_ref()
             .is_some_and(|note| note.message.starts_with(MERGE_BLOCKED)),
-        shares,
+        shares: unsaid,
     };
     context.clients.github.look(opened.number, looking).await
 }

@@ -260,7 +260,8 @@ async fn pull(
     match (&status.pull, opened(status)) {
         (_, Ok(opened)) => {
             let looking = Looking {
-                shares: phase_of(request) == Phase::AwaitingApproval,
+                shares: phase_of(request) == Phase::AwaitingApproval
+                    && request.spec.votes.is_empty(),
                 ..Looking::default()
             };
             github.look(opened.number, looking).await

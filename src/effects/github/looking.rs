@@ -26,8 +26,9 @@ pub struct Looking<'a> {
     pub head: Option<&'a str>,
     /// A merge was refused: what is missing for it.
     pub asks_why: bool,
-    /// Nothing comes of it but to wait on or to look again: what all who wait ask for
-    /// alike, the team and where the branch stands, may be as old as half a poll.
+    /// Nobody said anything in chat. If there is no review either, nothing comes of it but
+    /// to wait on or to look again, and what all who wait ask for alike, the team and where
+    /// the branch stands, may be as old as half a poll.
     pub shares: bool,
 }
 
@@ -158,9 +159,10 @@ impl Github {
             pull.state = PullState::Open;
             pull.retargeted = elsewhere;
             pull.reviews = self.reviews(number).await?;
-            pull.team = self.team_as(looking.shares).await?;
+            let shares = looking.shares && pull.reviews.is_empty();
+            pull.team = self.team_as(shares).await?;
             if let Some(path) = looking.path {
-                pull.base_blob = self.base_blob(path, looking.shares).await?;
+                pull.base_blob = self.base_blob(path, shares).await?;
             }
             if looking.asks_why {
                 pull.missing = self.missing(&answer, &pull.reviews).await?;
