@@ -137,7 +137,9 @@ impl Lease {
                 .await?;
             Ok::<_, kube::Error>(())
         };
-        if let Err(error) = self.in_time(release).await {
+        // A stop has to end soon, however long the Lease lasts.
+        let within = self.pause().min(Duration::from_secs(1));
+        if let Err(error) = answered(within, release).await {
             tracing::warn!(lease = self.name, %error, "not given up; it will end by itself");
         }
     }
@@ -198,10 +200,7 @@ impl Lease {
         &self,
         work: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, String> {
-        match tokio::time::timeout(self.pause(), work).await {
-            Ok(done) => done.map_err(|error| error.to_string()),
-            Err(_) => Err("the API server did not answer".to_owned()),
-        }
+        answered(self.pause(), work).await
     }
 
     /// Between two looks; five are made while the Lease lasts.
@@ -211,6 +210,16 @@ impl Lease {
 
     fn seconds(&self) -> i32 {
         i32::try_from(self.duration.as_secs().max(1)).unwrap_or(i32::MAX)
+    }
+}
+
+async fn answered<T>(
+    within: Duration,
+    work: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(within, work).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("the API server did not answer".to_owned()),
     }
 }
 

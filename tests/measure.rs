@@ -3,7 +3,11 @@
 //!
 //! `cargo build --release && cargo run --release --example measure`
 //!
-//! With `-- backups`, what 10,000 Backups and 500 Schedules take, which must keep within bounds.
+//! With `-- backups`, what 10,000 Backups and 500 Schedules take, and with `-- objects` what
+//! it takes idle, with 1,000 and with 10,000 watched objects of all kinds; both must keep
+//! within bounds.
+//!
+//! With `-- requests`, how often GitHub is asked while 200 requests wait for their approval.
 //!
 //! And what clearing takes: the same objects deleted as Refloat does it, by one
 //! `deletecollection` for each kind, and one by one at 5 requests a second. Refloat's
@@ -45,6 +49,12 @@ const SETTLING: Duration = Duration::from_secs(10);
 #[path = "measure/backups.rs"]
 mod backups;
 
+#[path = "measure/objects.rs"]
+mod objects;
+
+#[path = "measure/requests.rs"]
+mod requests;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -52,10 +62,12 @@ async fn main() -> anyhow::Result<()> {
     match words.as_slice() {
         [] => idle().await,
         ["backups"] => backups::measure().await,
+        ["objects"] => objects::measure().await,
+        ["requests"] => requests::measure().await,
         ["clearing"] => clearing::measure().await,
         // What `clearing` starts.
         ["clear", kubeconfig, namespace] => clearing::clear(kubeconfig, namespace).await,
-        _ => anyhow::bail!("say nothing, `backups` or `clearing`"),
+        _ => anyhow::bail!("say nothing, `backups`, `objects`, `requests` or `clearing`"),
     }
 }
 

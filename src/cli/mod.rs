@@ -61,10 +61,7 @@ enum Command {
 /// Runs a command to its end; the answer is the process's exit code.
 pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Run { config, log } => {
-            telemetry::start(log);
-            run::run(&config)
-        }
+        Command::Run { config, log } => run::run(&config, log),
         Command::Check { config, output } => check::run(&config, output, &mut io::stdout()),
         Command::Crd => crd::documents()
             .and_then(|text| io::stdout().write_all(text.as_bytes()).map_err(Into::into)),

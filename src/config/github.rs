@@ -28,6 +28,8 @@ pub struct Github {
     pub timeout: Duration,
     /// The least time between two requests that write.
     pub write_gap: Duration,
+    /// How old an answer may be that several open pull requests share: half a poll.
+    pub share_reads: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ pub(super) fn github(section: &mut Section) -> Github {
         team: None,
         timeout: section.duration("timeout", "10s").unsigned_abs(),
         write_gap: section.pause("writeGap", "1s"),
+        share_reads: Duration::ZERO,
     }
 }
 

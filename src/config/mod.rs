@@ -6,6 +6,7 @@ mod notifications;
 mod reader;
 mod reload;
 mod secret;
+mod telemetry;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,10 @@ pub use github::{Github, MergeMethod};
 pub use reader::Fault;
 pub use reload::{Live, Reloader};
 pub use secret::Secret;
+pub use telemetry::Otlp;
 pub use web::Web;
+
+pub(crate) use telemetry::traces_at;
 
 use reader::Section;
 
@@ -49,6 +53,8 @@ pub struct Config {
     pub chat: Chat,
     /// Without it Refloat listens nowhere.
     pub web: Option<Web>,
+    /// Where spans are sent; `None`: nowhere, unless the environment says so.
+    pub otlp: Option<Otlp>,
     pub policy: Policy,
     /// The deadlines of changes of schedules.
     pub schedules: crate::schedule::Policy,
@@ -203,8 +209,13 @@ impl Config {
         let web = web::web(&mut section);
         root.absorb(section);
 
+        let mut section = root.section("telemetry");
+        let otlp = telemetry::telemetry(&mut section);
+        root.absorb(section);
+
         let (policy, schedules, team) = policy(&mut root, people, &namespace);
         github.team = team;
+        github.share_reads = policy.poll.unsigned_abs() / 2;
         let mut section = root.section("notifications");
         let notifications = notifications::notifications(
             &mut section,
@@ -232,6 +243,7 @@ impl Config {
             velero,
             chat,
             web,
+            otlp,
             policy,
             schedules,
             copies,

@@ -153,6 +153,7 @@ impl Config {
             chat,
             policy,
             schedules: new.schedules,
+            copies: new.copies,
             notifications: new.notifications,
             ..self.clone()
         }
@@ -177,12 +178,13 @@ impl Config {
                 ("namespace", say(&config.namespace)),
                 (
                     "kubernetes",
-                    say(&(&config.kubeconfig, &config.clearing_role)),
+                    say(&(&config.kubeconfig, &config.clearing_role, &config.lease)),
                 ),
                 ("github, approval.team", say(&config.github)),
                 ("argocd", say(&config.argocd)),
                 ("velero", say(&config.velero)),
                 ("web", say(&config.web)),
+                ("telemetry", say(&config.otlp)),
                 ("timeZone", say(&config.policy.time_zone)),
                 ("approval.coversResume", say(&config.policy.covers_resume)),
                 ("chat", chat(config)),
@@ -251,12 +253,17 @@ people: [{ name: ada, console: ada, github: ada-poseidon, tenants: [poseidon1] }
             |text: &str| Config::parse(text).map_err(|faults| anyhow::anyhow!("{faults:?}"));
         let old = parse(LEAST)?;
         let new = parse(&format!(
-            "{}timeZone: Europe/Oslo\napproval: {{ coversResume: true }}\n",
+            "{}timeZone: Europe/Oslo\napproval: {{ coversResume: true }}\ntelemetry: {{ otlp: {{ endpoint: 'http://collector:4318' }} }}\n",
             LEAST.replace("infra-ocp4-tenants", "another")
         ))?;
         assert_eq!(
             old.differs_until_restart(&new),
-            ["github, approval.team", "timeZone", "approval.coversResume"]
+            [
+                "github, approval.team",
+                "telemetry",
+                "timeZone",
+                "approval.coversResume"
+            ]
         );
         assert!(old.differs_until_restart(&old).is_empty());
         Ok(())

@@ -52,6 +52,11 @@ impl Secret {
         })
     }
 
+    /// Whether it is in a file, not in the environment.
+    pub(super) fn is_in_a_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The secret as it is now. A file that is gone or empty, as for an instant
     /// while it is replaced, leaves what was read before.
     pub fn get(&self) -> SecretString {

@@ -127,6 +127,27 @@ fn discord_needs_its_ids() {
 }
 
 #[test]
+fn a_collector_needs_an_address() {
+    let text = |otlp: &str| {
+        format!(
+            "github: {{ repository: a/b, tokenEnv: PATH }}\nchat: {{ kind: console, user: ada }}\n\
+             people: [{{ name: ada, console: ada }}]\ntelemetry: {{ otlp: {{ {otlp} }} }}"
+        )
+    };
+    assert_snapshot!(faults(&text("endpont: 'http://c:4318', headers: 'a: b', serviceName: refloat")), @r"
+    telemetry.otlp.headers: a secret does not belong in this file: name a file with headersFile, or a variable of the environment with headersEnv
+    telemetry.otlp.endpoint: is missing: name the collector, such as http://otel-collector.observability:4318
+    telemetry.otlp.endpont: there is no such setting; did you mean endpoint?
+    ");
+    // A variable whose text is no header.
+    assert_snapshot!(faults(&text("endpoint: 'http://c:4318', headersEnv: CARGO_PKG_NAME")), @"telemetry.otlp.headersEnv: line 1 is not `name: value`, one header a line");
+    assert_snapshot!(faults(&text("endpoint: 'c:4318'")), @"telemetry.otlp.endpoint: this is not an address, such as http://otel-collector.observability:4318");
+    assert_snapshot!(faults(&text("endpoint: 'grpc://c:4317'")), @"telemetry.otlp.endpoint: write an address that begins with https:// or http://");
+    assert_snapshot!(faults(&text("endpoint: 'https://me:secret@c'")), @"telemetry.otlp.endpoint: a secret does not belong in an address: send it as a header");
+    assert_snapshot!(faults(&text("endpoint: 'https://c:4318/otlp'")), @"no fault");
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let config = Config::parse(&example()).expect("the example is valid");
     let secret = std::env::var("PATH").expect("PATH is set");

@@ -46,6 +46,7 @@ use crate::request::preflight::{self, Holdings};
 use crate::request::{BackupFact, Phase, RestoreRequest, RestoreStatus, Step, names, phase};
 
 use crate::schedule::ScheduleRequest;
+use crate::telemetry::otlp::in_trace_of;
 use crate::web::{Need, Readiness};
 
 use machine::Machine;
@@ -78,6 +79,8 @@ struct Context {
     holdings: Arc<Mutex<Option<Arc<Holdings>>>>,
     /// What is left of the namespaces that are being cleared, by the request's uid.
     sweeps: Arc<Mutex<HashMap<String, Sweep>>>,
+    /// Nothing more is begun then.
+    stop: CancellationToken,
 }
 
 impl Context {
@@ -179,6 +182,7 @@ pub async fn run(
         config: Arc::clone(&config),
         live,
         clients,
+        stop: stop.clone(),
     });
     sweep_rights(&context, &stop).await;
     let mut controller = Controller::new(requests, watcher::Config::default());
@@ -421,11 +425,19 @@ fn on_error<M: Machine>(_: Arc<M>, error: &Interrupted, _: Arc<Context>) -> Acti
     Action::requeue(Duration::from_secs(1))
 }
 
-#[tracing::instrument(skip_all, fields(request = request.name_any(), tenant = request.tenant()))]
 async fn reconcile<M: Machine>(
     request: Arc<M>,
     context: Arc<Context>,
 ) -> Result<Action, Interrupted> {
+    let (name, tenant) = (request.name_any(), request.tenant());
+    let span = tracing::info_span!("reconcile", request = name, tenant);
+    // Before it is entered: then its trace is decided.
+    in_trace_of(&span, &request.uid().unwrap_or_default());
+    pass(request, context).instrument(span).await
+}
+
+/// One pass: turns, until there is nothing to do at once.
+async fn pass<M: Machine>(request: Arc<M>, context: Arc<Context>) -> Result<Action, Interrupted> {
     // I/O: what woke us may be older than what is written.
     let Some(mut request) = M::api(&context).get_opt(&request.name_any()).await? else {
         return Ok(Action::await_change());
@@ -436,6 +448,10 @@ async fn reconcile<M: Machine>(
     }
     let context = context.for_a_pass();
     for _ in 0..STEPS {
+        if context.stop.is_cancelled() {
+            // The next start goes on from what is written.
+            return Ok(Action::await_change());
+        }
         match turn(&context, request).await? {
             Turn::Go(next) => request = *next,
             Turn::Rest(action) => return Ok(action),

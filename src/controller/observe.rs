@@ -39,7 +39,8 @@ pub(super) async fn observe(
             .await?,
         )),
         Phase::AwaitingApproval => {
-            Observed::AwaitingApproval(pull(context, &facts, Which::Pause).await?)
+            let unsaid = request.spec.votes.is_empty();
+            Observed::AwaitingApproval(look(context, &facts, Which::Pause, unsaid).await?)
         }
         Phase::Pausing => Observed::Pausing(pull(context, &facts, Which::Pause).await?),
         Phase::Settling => Observed::Settling(
@@ -131,6 +132,16 @@ async fn pull(
     facts: &RestoreStatus,
     which: Which,
 ) -> anyhow::Result<Option<crate::request::observed::Pull>> {
+    look(context, facts, which, false).await
+}
+
+/// `unsaid`: an approval is waited for, and nobody said anything in chat yet.
+async fn look(
+    context: &Context,
+    facts: &RestoreStatus,
+    which: Which,
+    unsaid: bool,
+) -> anyhow::Result<Option<crate::request::observed::Pull>> {
     let (fact, record) = match which {
         Which::Pause => (facts.pause.as_ref(), None),
         Which::Resume => (
@@ -154,6 +165,7 @@ async fn pull(
             .waiting
             .as_ref()
             .is_some_and(|note| note.message.starts_with(MERGE_BLOCKED)),
+        shares: unsaid,
     };
     context.clients.github.look(opened.number, looking).await
 }

@@ -9,7 +9,9 @@ use kube::{Api, ResourceExt as _};
 use super::Context;
 use super::machine::Machine;
 use super::wake::Wake;
-use crate::effects::github::{Closing, Merging, Proposal, Proposed, describe_schedule, mirrored};
+use crate::effects::github::{
+    Closing, Looking, Merging, Proposal, Proposed, describe_schedule, mirrored,
+};
 use crate::effects::{argocd, schedules};
 use crate::order::{OrderError, ScheduleName};
 use crate::request::decide::MERGE_BLOCKED;
@@ -32,13 +34,14 @@ pub(super) fn watches_velero(request: &ScheduleRequest) -> bool {
 }
 
 /// What happens on GitHub matters to it.
-pub(super) fn wakes(request: &ScheduleRequest, wake: Wake) -> bool {
+pub(super) fn wakes(request: &ScheduleRequest, wake: &Wake) -> bool {
+    let opened = request
+        .status
+        .as_ref()
+        .and_then(|status| status.pull.as_ref()?.opened.as_ref());
     match wake {
-        Wake::Pull(number) => request
-            .status
-            .as_ref()
-            .and_then(|status| status.pull.as_ref()?.opened.as_ref())
-            .is_some_and(|opened| opened.number == number),
+        Wake::Pull(number) => opened.is_some_and(|opened| opened.number == *number),
+        Wake::Head(sha) => opened.is_some_and(|opened| opened.head_sha == *sha),
         Wake::Open => matches!(phase_of(request), Phase::AwaitingApproval | Phase::Merging),
     }
 }
@@ -255,7 +258,14 @@ async fn pull(
 ) -> anyhow::Result<Option<crate::request::observed::Pull>> {
     let github = &context.clients.github;
     match (&status.pull, opened(status)) {
-        (_, Ok(opened)) => github.pull(opened.number).await,
+        (_, Ok(opened)) => {
+            let looking = Looking {
+                shares: phase_of(request) == Phase::AwaitingApproval
+                    && request.spec.votes.is_empty(),
+                ..Looking::default()
+            };
+            github.look(opened.number, looking).await
+        }
         // It may have been opened, and the answer lost.
         (None, Err(_)) if phase_of(request) == Phase::Closing => {
             github

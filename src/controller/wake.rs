@@ -12,13 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::machine::Machine;
 use super::{phase_of, refs};
 use crate::effects::github::Github;
-use crate::request::{Phase, RestoreRequest};
+use crate::request::{Opened, Phase, RestoreRequest};
 
 /// Something happened on GitHub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// To the pull request of this number.
     Pull(u64),
+    /// To the pull requests with this head.
+    Head(String),
     /// To whatever is open.
     Open,
 }
@@ -36,7 +38,7 @@ pub fn waker() -> Waker {
 pub(super) fn stream<K>(
     wakes: broadcast::Receiver<Wake>,
     store: Store<K>,
-    concerns: fn(&K, Wake) -> bool,
+    concerns: fn(&K, &Wake) -> bool,
 ) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
 where
     K: Machine,
@@ -50,19 +52,23 @@ where
             }
         }
     })
-    .flat_map(move |wake| futures::stream::iter(refs(&store, |request| concerns(request, wake))))
+    .flat_map(move |wake| futures::stream::iter(refs(&store, |request| concerns(request, &wake))))
 }
 
 /// Whether it concerns a restore.
-pub(super) fn concerns_restore(request: &RestoreRequest, wake: Wake) -> bool {
-    match wake {
-        Wake::Pull(number) => request.status.as_ref().is_some_and(|status| {
+pub(super) fn concerns_restore(request: &RestoreRequest, wake: &Wake) -> bool {
+    let opened = |is: &dyn Fn(&Opened) -> bool| {
+        request.status.as_ref().is_some_and(|status| {
             [&status.pause, &status.resume]
                 .into_iter()
                 .flatten()
                 .filter_map(|pull| pull.opened.as_ref())
-                .any(|opened| opened.number == number)
-        }),
+                .any(is)
+        })
+    };
+    match wake {
+        Wake::Pull(number) => opened(&|opened| opened.number == *number),
+        Wake::Head(sha) => opened(&|opened| opened.head_sha == *sha),
         Wake::Open => matches!(
             phase_of(request),
             Phase::AwaitingApproval | Phase::Pausing | Phase::Resuming

@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::request::names;
 
 /// The ConfigMap that says where a clearing is under way.
-const CLEARING: &str = "refloat-clearing";
+pub const CLEARING: &str = "refloat-clearing";
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// How often, and how many times, the API server is asked whether it knows of a
 /// new right: it reads bindings by a watch of its own.

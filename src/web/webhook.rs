@@ -173,16 +173,21 @@ impl Webhooks {
             .pointer("/repository/full_name")
             .and_then(Value::as_str)
             .is_some_and(|name| name.eq_ignore_ascii_case(&github.full_name()));
-        Ok(if ours {
-            wakes(event, &body)
-        } else {
-            Vec::new()
-        })
+        if !ours {
+            return Ok(Vec::new());
+        }
+        let wakes = wakes(event, &body, github.branch());
+        if !wakes.is_empty() {
+            github.something_changed();
+        }
+        Ok(wakes)
     }
 }
 
 /// Whom an event concerns: pull requests by their numbers, or all that are open.
-fn wakes(event: &str, body: &Value) -> Vec<Wake> {
+fn wakes(event: &str, body: &Value, base: &str) -> Vec<Wake> {
+    let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
+    let of_head = |sha: Option<&str>| sha.map(|sha| Wake::Head(sha.to_owned()));
     match event {
         "pull_request" | "pull_request_review" => body
             .pointer("/pull_request/number")
@@ -190,9 +195,14 @@ fn wakes(event: &str, body: &Value) -> Vec<Wake> {
             .map(Wake::Pull)
             .into_iter()
             .collect(),
-        // What a check of a commit lets be merged is not said reliably; and a push may
-        // move the base.
-        "check_run" | "check_suite" | "status" | "push" => vec![Wake::Open],
+        // The pull requests that they name are not all there are, so the commit says it.
+        "check_run" => of_head(text("/check_run/head_sha")).into_iter().collect(),
+        "check_suite" => of_head(text("/check_suite/head_sha")).into_iter().collect(),
+        "status" => of_head(text("/sha")).into_iter().collect(),
+        "push" => match text("/ref").and_then(|name| name.strip_prefix("refs/heads/")) {
+            Some(branch) if branch == base || branch.starts_with("refloat/") => vec![Wake::Open],
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }
@@ -218,15 +228,29 @@ fn digit(text: &str, at: usize) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn events_wake_whom_they_concern() {
-        let body = serde_json::json!({ "pull_request": { "number": 7 } });
-        assert_eq!(wakes("pull_request_review", &body), [Wake::Pull(7)]);
-        assert_eq!(wakes("push", &body), [Wake::Open]);
-        assert_eq!(wakes("star", &body), []);
-        assert_eq!(wakes("pull_request", &Value::Null), []);
+        let woken = |event: &str, body: Value| wakes(event, &body, "main");
+        let head = || [Wake::Head("c0ffee".to_owned())];
+        let body = json!({ "pull_request": { "number": 7 } });
+        assert_eq!(woken("pull_request_review", body), [Wake::Pull(7)]);
+        assert_eq!(woken("pull_request", Value::Null), []);
+        let body = json!({ "check_run": { "head_sha": "c0ffee" } });
+        assert_eq!(woken("check_run", body), head());
+        let body = json!({ "check_suite": { "head_sha": "c0ffee" } });
+        assert_eq!(woken("check_suite", body), head());
+        assert_eq!(woken("status", json!({ "sha": "c0ffee" })), head());
+        assert_eq!(woken("status", json!({ "sha": 7 })), []);
+        for (branch, concerned) in [("main", true), ("refloat/a", true), ("somebody-s", false)] {
+            let body = json!({ "ref": format!("refs/heads/{branch}") });
+            assert_eq!(woken("push", body) == [Wake::Open], concerned, "{branch}");
+        }
+        assert_eq!(woken("push", json!({ "ref": "refs/tags/main" })), []);
+        assert_eq!(woken("star", Value::Null), []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What counts as an approval on GitHub and in chat, and what makes it void.
 
 use anyhow::Context as _;
+use harbour::gate::Entry;
 use harbour::github::ReviewEvent;
 use harbour::world::ORDERS;
 use harbour::world::Shape;
@@ -273,6 +274,33 @@ async fn a_reviewer_who_left_the_team_has_not_approved() -> anyhow::Result<()> {
     assert!(stage.status().await?.clearing.is_none());
     stage.refloat.say("as linus: approve").await?;
     stage.world.until_phase(&stage.name, Phase::Done).await?;
+    stage.ends(Phase::Done).await
+}
+
+/// Whoever left the team a moment ago approves nothing, although what is asked of GitHub
+/// while nobody says anything may be half a poll, 30 s, old.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_who_has_just_left_the_team_does_not_approve() -> anyhow::Result<()> {
+    let world = Stage::world(Shape::small()).await?;
+    let both = ["grace-platform", "linus-platform"];
+    let github = world.harbour.github.clone();
+    github.add_team(ORDERS.0, "reviewers", &both)?;
+    let config = world.harbour.refloat_config(
+        "approval: { coversResume: true, team: platform/reviewers }\npace: { lookAgain: 20ms }",
+    )?;
+    world.harbour.gate.keep_journal();
+    let mut stage = Stage::of(world, &config, REQUEST).await?;
+    let gate = &stage.world.harbour.gate;
+    let is_of_team = |entry: &Entry| entry.call.target.contains("/teams/reviewers/members");
+    until(|| async { Ok(gate.journal().iter().any(is_of_team)) }).await?;
+    github.add_team(ORDERS.0, "reviewers", &["linus-platform"])?;
+    stage.refloat.say("as grace: approve").await?;
+    let words = "grace is not in the reviewers' team on GitHub";
+    stage.world.waits_for(&stage.name, words).await?;
+    stage.refloat.say("as linus: approve").await?;
+    stage.world.until_phase(&stage.name, Phase::Done).await?;
+    let approved = stage.status().await?.approved.expect("it was approved");
+    assert_eq!(approved.by, "linus");
     stage.ends(Phase::Done).await
 }
 

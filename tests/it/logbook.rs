@@ -3,12 +3,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use harbour::Setup;
 use harbour::world::Shape;
 use refloat::request::Phase;
+use tokio::sync::watch;
 
 use crate::refloat::{FAST, Refloat, until};
 use crate::world::World;
@@ -153,18 +161,89 @@ fn chromium() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A browser shows the page, and what somebody wrote into a reason runs nothing.
+/// A way to the logbook that tells what was read on it, and on which a page is loaded only
+/// once it is let go: Chromium writes down what a page shows when it is loaded.
+#[derive(Clone)]
+struct Way {
+    logbook: SocketAddr,
+    /// The stream of events was opened.
+    live: Arc<AtomicBool>,
+    /// A page was read that says that the restore is done.
+    done: Arc<AtomicBool>,
+    let_go: watch::Sender<bool>,
+}
+
+impl Way {
+    async fn open(logbook: SocketAddr) -> anyhow::Result<(Self, SocketAddr)> {
+        let way = Self {
+            logbook,
+            live: Arc::default(),
+            done: Arc::default(),
+            let_go: watch::Sender::new(false),
+        };
+        let passing = way.clone();
+        let routes = Router::new().fallback(move |uri: Uri| {
+            let way = passing.clone();
+            async move {
+                way.pass(uri.path())
+                    .await
+                    .map_err(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")))
+            }
+        });
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Ok((way, address))
+    }
+
+    async fn pass(&self, path: &str) -> anyhow::Result<Response> {
+        if path == "/held.png" {
+            self.let_go.subscribe().wait_for(|it| *it).await?;
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        let mut answer = reqwest::get(format!("http://{}{path}", self.logbook)).await?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in answer.headers() {
+            if *name == header::CONTENT_SECURITY_POLICY {
+                let policy = format!("{}; img-src 'self'", value.to_str()?);
+                headers.insert(name.clone(), policy.parse()?);
+            } else if *name == header::CONTENT_TYPE {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        if path == "/events" {
+            self.live.store(true, Ordering::SeqCst);
+            let chunks = futures::stream::try_unfold(answer, |mut answer| async move {
+                let chunk = answer.chunk().await?;
+                Ok::<_, reqwest::Error>(chunk.map(|chunk| (chunk, answer)))
+            });
+            return Ok((headers, Body::from_stream(chunks)).into_response());
+        }
+        let mut text = String::new();
+        while let Some(chunk) = answer.chunk().await? {
+            text.push_str(std::str::from_utf8(&chunk)?);
+        }
+        let held = text.replace("</body>", "<img src=\"/held.png\"></body>");
+        if text.contains("It is done.") {
+            self.done.store(true, Ordering::SeqCst);
+        }
+        Ok((headers, held).into_response())
+    }
+}
+
+/// A browser shows the page, shows what changes while it is open, and runs nothing that
+/// somebody wrote into a reason.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_shows_it() -> anyhow::Result<()> {
+async fn a_browser_shows_it_and_what_changes() -> anyhow::Result<()> {
     let Some(browser) = chromium() else {
         println!("skipped: Chromium is not installed (REFLOAT_CHROMIUM names it)");
         return Ok(());
     };
-    let read = Read::start().await?;
+    let mut read = Read::start().await?;
     let page = format!("/restores/{}", read.request);
     read.shows(&page, "waiting for approval").await?;
+    let (way, address) = Way::open(read.address).await?;
     let profile = tempfile::tempdir()?;
-    // It must not wait for the stream of events, which never ends.
     let shown = tokio::process::Command::new(browser)
         .args([
             "--headless",
@@ -175,14 +254,27 @@ async fn a_browser_shows_it() -> anyhow::Result<()> {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            "--timeout=10000",
+            "--timeout=110000",
             "--dump-dom",
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("http://{}{page}", read.address))
+        .arg(format!("http://{address}{page}"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output();
-    let shown = tokio::time::timeout(Duration::from_secs(50), shown).await??;
+        .spawn()?;
+    until(|| async { Ok(way.live.load(Ordering::SeqCst)) })
+        .await
+        .context("the page never opened the stream of events")?;
+    read.refloat.say("as grace: approve").await?;
+    read.world.until_phase(&read.request, Phase::Done).await?;
+    until(|| async { Ok(way.done.load(Ordering::SeqCst)) })
+        .await
+        .context("the open page was never told")?;
+    // From the answer to what the page shows nothing can be seen from outside.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    way.let_go.send_replace(true);
+    let shown = tokio::time::timeout(Duration::from_secs(50), shown.wait_with_output()).await??;
     let text = String::from_utf8_lossy(&shown.stdout);
     let title = format!("<title>Restore {} - Refloat</title>", read.request);
     anyhow::ensure!(
@@ -192,5 +284,6 @@ async fn a_browser_shows_it() -> anyhow::Result<()> {
     );
     anyhow::ensure!(!text.contains("owned</title>"), "{text}");
     anyhow::ensure!(text.contains("<h2>Checks</h2>"), "{text}");
+    anyhow::ensure!(text.contains("It is done."), "it is not live: {text}");
     read.end().await
 }

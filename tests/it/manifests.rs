@@ -52,7 +52,7 @@ pub async fn apply(client: &Client, object: &Value) -> anyhow::Result<()> {
 }
 
 /// The manifests that a kustomization names, through all that it is made of.
-fn named(folder: &str) -> anyhow::Result<Vec<PathBuf>> {
+pub fn named(folder: &str) -> anyhow::Result<Vec<PathBuf>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let list = manifest(&format!("{folder}/kustomization.yaml"))?.remove(0);
     let mut all = Vec::new();

@@ -114,8 +114,10 @@ impl Months {
         until(|| async { Ok(self.looks.load(Ordering::SeqCst) >= wanted) }).await
     }
 
-    /// Kills Refloat, and starts it again.
+    /// Kills Refloat, and starts it again, but not between saying a thing and writing down
+    /// that it was said: the console does not know afterwards what it showed before.
     async fn restart(&mut self) -> anyhow::Result<()> {
+        self.looked().await?;
         self.told = self.all();
         self.refloat.kill();
         self.refloat = start(&self.config, &self.clock)?;

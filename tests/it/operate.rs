@@ -1,17 +1,15 @@
 //! What operators see: `refloat check`, readiness, and metrics.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 
-use anyhow::Context as _;
-use harbour::Setup;
 use harbour::gate::{Fate, Service};
 use harbour::world::Shape;
+use harbour::{REFLOAT_GITHUB_TOKEN, REFLOAT_KUBERNETES_TOKEN, Setup};
 use refloat::cli::check::{self, Output};
 use refloat::request::Phase;
 use serde_json::Value;
 
+use crate::monitoring::{check_conventions, check_queries};
 use crate::refloat::{FAST, Refloat, until};
 use crate::world::World;
 
@@ -30,7 +28,11 @@ fn free() -> anyhow::Result<SocketAddr> {
 }
 
 /// What `refloat check` writes, and whether it is content.
-async fn checked(world: &World, config: &str, output: Output) -> anyhow::Result<(bool, String)> {
+pub async fn checked(
+    world: &World,
+    config: &str,
+    output: Output,
+) -> anyhow::Result<(bool, String)> {
     let file = world.harbour.folder().join("refloat.yaml");
     std::fs::write(&file, config)?;
     let (good, text) = tokio::task::spawn_blocking(move || {
@@ -54,7 +56,7 @@ async fn every_service_is_asked() -> anyhow::Result<()> {
     let gate = &world.harbour.gate;
     gate.keep_journal();
     let (good, text) = checked(&world, &config, Output::Text).await?;
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @"
     configuration  ok       FOLDER/refloat.yaml is read
     kubernetes     ok       the clock of the API server and this one agree
     kubernetes     ok       the API server is v1.33.4
@@ -70,18 +72,26 @@ async fn every_service_is_asked() -> anyhow::Result<()> {
     velero         ok       the storage location default is available
     velero         ok       the node agent is ready on 3 nodes
     argocd         ok       an order reaches 1 Application of 1 tenant
+    rights         ok       the account has each of the 42 rights that Refloat needs
+    rights         warning  kubernetes.clearingRole is not set: the right to delete in tenants' namespaces stands at all times
     ");
     assert!(good);
     let wrote = gate.take_journal();
-    let wrote: Vec<_> = wrote
+    let of_refloat =
+        |token: &str| [REFLOAT_KUBERNETES_TOKEN, REFLOAT_GITHUB_TOKEN].contains(&token);
+    let (asked, wrote): (Vec<_>, Vec<_>) = wrote
         .iter()
-        .filter(|entry| entry.call.writes() && entry.call.token.as_deref() != Some("harbour"))
-        .map(|entry| &entry.call.target)
-        .collect();
-    assert!(
-        !wrote.iter().any(|target| target.contains("refloat")),
-        "it only asks: {wrote:?}"
-    );
+        .filter(|entry| entry.call.token.as_deref().is_some_and(of_refloat))
+        .map(|entry| &entry.call)
+        .partition(|call| !call.writes() || call.path().ends_with("/selfsubjectaccessreviews"));
+    for service in [Service::Kubernetes, Service::Github] {
+        assert!(
+            asked.iter().any(|call| call.service == service),
+            "{service:?}"
+        );
+    }
+    let wrote: Vec<_> = wrote.iter().map(|call| &call.target).collect();
+    assert!(wrote.is_empty(), "it only asks: {wrote:?}");
 
     world
         .harbour
@@ -156,15 +166,6 @@ async fn it_is_ready_once_everything_was_reached() -> anyhow::Result<()> {
     world.end().await
 }
 
-/// The names of Refloat's metrics in a text.
-fn names(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words
-        .filter(|word| word.starts_with("refloat_"))
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
 /// A restore is seen in the metrics, and whatever the rules and the dashboard speak of
 /// is there.
 #[tokio::test(flavor = "multi_thread")]
@@ -212,16 +213,9 @@ async fn a_restore_is_seen_in_the_metrics() -> anyhow::Result<()> {
     let last = format!("refloat_last_good_backup_timestamp_seconds{{schedule=\"{tenant}-daily\"}}");
     assert!(after.contains(&last), "{after}");
 
-    let served: BTreeSet<String> = names(&during).union(&names(&after)).cloned().collect();
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/monitoring");
-    for file in ["prometheusrule.yaml", "refloat-dashboard.json"] {
-        let text = std::fs::read_to_string(deploy.join(file))?;
-        let missing: Vec<String> = names(&text).difference(&served).cloned().collect();
-        assert!(missing.is_empty(), "{file} speaks of {missing:?}");
-    }
-    let board = std::fs::read_to_string(deploy.join("refloat-dashboard.json"))?;
-    let board: Value = serde_json::from_str(&board).context("the dashboard is not JSON")?;
-    assert!(board["panels"].as_array().is_some_and(|it| it.len() > 8));
+    check_conventions(&after)?;
+    let body = |text: &str| text.replace("# EOF\n", "");
+    check_queries(&(body(&during) + &after))?;
     refloat.stop().await?;
     world.end().await
 }

@@ -48,7 +48,7 @@ async fn holder(world: &World) -> anyhow::Result<Option<String>> {
 }
 
 /// The phase that a write of the status says.
-fn phase_in(call: &Call) -> Option<String> {
+pub fn phase_in(call: &Call) -> Option<String> {
     let body: Value = serde_json::from_slice(&call.body).ok()?;
     let conditions = body["status"]["conditions"].as_array()?;
     let progressing = conditions.iter().find(|it| it["type"] == "Progressing")?;

@@ -7,14 +7,18 @@ use std::path::Path;
 use anyhow::Context as _;
 use harbour::Setup;
 use harbour::velero::Ending;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use refloat::cli::check::Output;
 use refloat::request::Phase;
 use serde_json::Value;
 
-use crate::manifests::{apply, manifest};
+use crate::manifests::{apply, manifest, named};
+use crate::operate::checked;
 use crate::refloat::{FAST, Refloat, external, until};
 use crate::world::World;
 
@@ -61,6 +65,79 @@ fn given() -> anyhow::Result<BTreeSet<String>> {
     Ok(all)
 }
 
+/// A verb of a rule, for a resource and a name that the rule names.
+struct Verb {
+    text: String,
+    /// `role[rule]: verb resource.group`; of a rule for all resources without them.
+    right: String,
+    name: Option<String>,
+}
+
+impl Verb {
+    /// Whether what alone let a request pass is this.
+    fn is(&self, needed: &str) -> bool {
+        match needed.rsplit_once(' ') {
+            Some((right, name)) => {
+                (right == self.right
+                    || (self.right.ends_with(' ') && right.starts_with(&self.right)))
+                    && self.name.as_deref().is_none_or(|mine| mine == name)
+            }
+            None => false,
+        }
+    }
+}
+
+/// Every verb that could be taken away by itself.
+fn verbs() -> anyhow::Result<Vec<Verb>> {
+    let mut all = Vec::new();
+    for object in manifest("base/rbac.yaml")? {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let role = match object["kind"].as_str() {
+            Some("ClusterRole") => format!("ClusterRole/{name}"),
+            Some("Role") => {
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+                format!("Role/{namespace}/{name}")
+            }
+            _ => continue,
+        };
+        let rules = object["rules"].as_array().into_iter().flatten();
+        for (at, rule) in rules.enumerate() {
+            let texts = |field: &str| -> Vec<String> {
+                let items = rule[field].as_array().into_iter().flatten();
+                items.filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            let names = texts("resourceNames");
+            let names: Vec<Option<String>> = if names.is_empty() {
+                vec![None]
+            } else {
+                names.into_iter().map(Some).collect()
+            };
+            for group in texts("apiGroups") {
+                for resource in texts("resources") {
+                    let dotted = match (group.as_str(), resource.split_once('/')) {
+                        ("*", _) => String::new(),
+                        ("", _) => resource.clone(),
+                        (group, Some((plural, sub))) => format!("{plural}.{group}/{sub}"),
+                        (group, None) => format!("{resource}.{group}"),
+                    };
+                    for verb in texts("verbs") {
+                        for name in &names {
+                            let right = format!("{role}[{at}]: {verb} {dotted}");
+                            all.push(Verb {
+                                text: format!("{right} {}", name.as_deref().unwrap_or_default()),
+                                right,
+                                name: name.clone(),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    anyhow::ensure!(all.len() > 30, "only {} verbs", all.len());
+    Ok(all)
+}
+
 /// The table for people says exactly what the roles give.
 #[test]
 fn the_table_says_what_the_roles_give() -> anyhow::Result<()> {
@@ -90,12 +167,69 @@ async fn world() -> anyhow::Result<World> {
         ..Setup::default()
     })
     .await?;
-    for file in ["serviceaccount.yaml", "rbac.yaml", "policy.yaml"] {
-        for object in manifest(&format!("base/{file}"))? {
-            apply(&world.harbour.client.0, &object).await?;
-        }
-    }
+    install(&world).await?;
     Ok(world)
+}
+
+/// Installs Refloat where nothing of it is, as `deploy/README.md` says; where kubectl is
+/// not installed, by the manifests one by one.
+async fn install(world: &World) -> anyhow::Result<()> {
+    let client = &world.harbour.client.0;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let own = ["restorerequests", "schedulerequests", "copyrequests"];
+    for plural in own {
+        let name = format!("{plural}.refloat.dev");
+        definitions.delete(&name, &DeleteParams::default()).await?;
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces
+        .delete("refloat", &DeleteParams::default())
+        .await?;
+    until(|| async {
+        let left = definitions.list_metadata(&ListParams::default()).await?;
+        let gone = !left
+            .iter()
+            .any(|it| it.name_any().ends_with(".refloat.dev"));
+        Ok(gone && namespaces.get_opt("refloat").await?.is_none())
+    })
+    .await
+    .context("something of Refloat is still there")?;
+
+    let server = world.harbour.kubernetes.as_ref().context("no server")?;
+    let kubeconfig = world.harbour.folder().join("kubeconfig-admin");
+    std::fs::write(&kubeconfig, server.kubeconfig("harbour"))?;
+    // Fields are held to the schemas by `manifests::an_api_server_takes_the_manifests`: what
+    // kubectl validates by, the harbour does not serve.
+    let applied = tokio::process::Command::new("kubectl")
+        .args(["apply", "--server-side", "--validate=false", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .arg("-k")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes"))
+        .output()
+        .await;
+    match applied {
+        Ok(output) => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            anyhow::ensure!(output.status.success(), "kubectl apply -k: {error}");
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("kubectl is not installed: the manifests are applied one by one");
+            for path in named("kubernetes")? {
+                for object in manifest(path.to_str().context("a path is a text")?)? {
+                    apply(client, &object).await?;
+                }
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    until(|| async {
+        let everything = ListParams::default();
+        Ok(world.requests().list(&everything).await.is_ok()
+            && world.schedule_requests().list(&everything).await.is_ok()
+            && world.copies().list(&everything).await.is_ok())
+    })
+    .await
+    .context("the definitions are not served")
 }
 
 fn config(world: &World) -> anyhow::Result<String> {
@@ -229,7 +363,209 @@ async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
         BTreeSet::new(),
         "the roles in deploy/base/rbac.yaml are not enough"
     );
+    // Whatever is taken away, something of this run would have been refused.
+    let needed = server.rights().needed;
+    let spare: Vec<String> = verbs()?
+        .into_iter()
+        .filter(|verb| !needed.iter().any(|it| verb.is(it)))
+        .map(|verb| verb.text)
+        .collect();
+    assert_eq!(
+        spare,
+        Vec::<String>::new(),
+        "without these of deploy/base/rbac.yaml nothing would be refused: {needed:#?}"
+    );
     refloat.stop().await?;
+    world.end().await
+}
+
+/// `verb resource.group name, namespace` of everything that stands in rbac.yaml.
+fn bound() -> anyhow::Result<BTreeSet<String>> {
+    let objects = manifest("base/rbac.yaml")?;
+    let verbs = verbs()?;
+    let mut all = BTreeSet::new();
+    for binding in &objects {
+        let namespace = binding["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default();
+        let of = binding["roleRef"]["name"].as_str().unwrap_or_default();
+        let role = match binding["roleRef"]["kind"].as_str() {
+            Some("Role") => format!("Role/{namespace}/{of}["),
+            Some(kind) => format!("{kind}/{of}["),
+            None => continue,
+        };
+        for verb in verbs.iter().filter(|verb| verb.right.starts_with(&role)) {
+            let (_, right) = verb.right.split_once(": ").context("no verb")?;
+            let right = right
+                .strip_suffix(' ')
+                .map_or(right.to_owned(), |verb| format!("{verb} *.*"));
+            let name = verb.name.as_deref().unwrap_or_default();
+            all.insert(format!("{right} {name}, {namespace}"));
+        }
+    }
+    Ok(all)
+}
+
+/// `refloat check` asks about each right that the roles give and about no other, and says
+/// which one is missing and where.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_about_each_right() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: a shared API server has roles of its own");
+        return Ok(());
+    }
+    let world = world().await?;
+    let config = config(&world)?;
+    let gate = &world.harbour.gate;
+    gate.keep_journal();
+    let (good, text) = checked(&world, &config, Output::Text).await?;
+    let mut asked = BTreeSet::new();
+    for entry in gate.take_journal() {
+        if !entry.call.path().ends_with("/selfsubjectaccessreviews") {
+            continue;
+        }
+        let review: Value = serde_json::from_slice(&entry.call.body)?;
+        let of = |field: &str| {
+            let text = review["spec"]["resourceAttributes"][field].as_str();
+            text.unwrap_or_default().to_owned()
+        };
+        let sub = match of("subresource") {
+            sub if sub.is_empty() => sub,
+            sub => format!("/{sub}"),
+        };
+        let (group, name, namespace) = (of("group"), of("name"), of("namespace"));
+        let dot = if group.is_empty() { "" } else { "." };
+        let right = format!("{} {}{dot}{group}{sub}", of("verb"), of("resource"));
+        asked.insert(format!("{right} {name}, {namespace}"));
+    }
+    assert_eq!(asked, bound()?);
+    assert!(good, "{text}");
+    let of_rights = |text: &str| -> String {
+        let lines = text.lines().skip_while(|line| !line.starts_with("rights"));
+        lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(of_rights(&text), @"
+    rights         ok       the account has each of the 48 rights that Refloat needs
+    rights         ok       the admission policies that guard those rights are there
+    ");
+
+    // What somebody forgot, or bound too narrowly.
+    let client = &world.harbour.client.0;
+    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), "gitops-developers");
+    bindings
+        .delete("refloat-argocd", &DeleteParams::default())
+        .await?;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    policies
+        .delete("refloat-deletes", &DeleteParams::default())
+        .await?;
+    let (good, text) = checked(&world, &config, Output::Text).await?;
+    assert!(!good);
+    insta::assert_snapshot!(of_rights(&text), @"
+    rights         wrong    rights are missing: apply deploy/base/rbac.yaml with the namespaces of this configuration
+                            in gitops-developers: watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io
+    rights         warning  the admission policies refloat-deletes are not there: apply deploy/base/policy.yaml, so that the API server refuses what Refloat must never do
+    ");
+    let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
+    everywhere
+        .delete("refloat-read", &DeleteParams::default())
+        .await?;
+    let (good, text) = checked(&world, &config, Output::Text).await?;
+    assert!(!good);
+    insta::assert_snapshot!(of_rights(&text), @"
+    rights         wrong    rights are missing: apply deploy/base/rbac.yaml with the namespaces of this configuration
+                            in the whole cluster: get namespaces, list rolebindings.rbac.authorization.k8s.io
+                            in gitops-developers: watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io, list everything
+                            in openshift-adp: list everything
+                            in openshift-gitops: list everything
+                            in poseidon1-dev: list everything
+                            in poseidon1-test: list everything
+                            in refloat: list everything
+                            in triton2-prod: list everything
+    rights         ok       whether the admission policies of deploy/base/policy.yaml are there the account may not see
+    ");
+    Ok(())
+}
+
+/// Where nobody may list everything in the whole cluster, as `deploy/rbac.md` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_can_be_given_where_it_is_needed() -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: a shared API server has roles of its own");
+        return Ok(());
+    }
+    let world = world().await?;
+    let client = &world.harbour.client.0;
+    let text = include_str!("../../deploy/rbac.md");
+    let narrow = text
+        .split_once("```yaml\n")
+        .and_then(|(_, rest)| rest.split_once("```"));
+    let (narrow, _) = narrow.context("rbac.md shows no role")?;
+    for object in serde_saphyr::from_multiple::<Value>(narrow)? {
+        apply(client, &object).await?;
+    }
+    let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let read = everywhere.get("refloat-read").await?;
+    everywhere
+        .delete("refloat-read", &DeleteParams::default())
+        .await?;
+    for namespace in [
+        "refloat",
+        "openshift-adp",
+        "openshift-gitops",
+        "gitops-developers",
+        "poseidon1-dev",
+        "poseidon1-test",
+        "triton2-prod",
+    ] {
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        // In a tenant's namespace it is brought by what the platform brings there.
+        let by = namespace
+            .split_once('-')
+            .map_or(namespace, |(tenant, _)| tenant);
+        let binding = RoleBinding {
+            metadata: ObjectMeta {
+                name: Some("refloat-read".to_owned()),
+                labels: Some(
+                    [(
+                        "app.kubernetes.io/instance".to_owned(),
+                        format!("{by}-tenant"),
+                    )]
+                    .into(),
+                ),
+                ..ObjectMeta::default()
+            },
+            role_ref: read.role_ref.clone(),
+            subjects: read.subjects.clone(),
+        };
+        bindings.create(&PostParams::default(), &binding).await?;
+    }
+    let config = config(&world)?;
+    let (_, text) = checked(&world, &config, Output::Text).await?;
+    assert!(text.contains("ok       the account has each of"), "{text}");
+    let mut refloat = Refloat::start(&config)?;
+    let name = world
+        .ask(
+            &mut refloat,
+            "restore request tenant:poseidon1 namespaces:dev reason:narrow",
+        )
+        .await?;
+    world
+        .until_asked(&name)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    refloat.say("as grace: approve").await?;
+    world
+        .until_phase(&name, Phase::Done)
+        .await
+        .with_context(|| said(&world, &refloat))?;
+    refloat.stop().await?;
+    for namespace in ["poseidon1-test", "triton2-prod"] {
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        bindings
+            .delete("refloat-read", &DeleteParams::default())
+            .await?;
+    }
     world.end().await
 }
 

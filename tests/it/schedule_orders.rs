@@ -221,11 +221,17 @@ async fn it_ends_early_and_nothing_is_changed() -> anyhow::Result<()> {
     world.until_schedule(&name, Phase::Denied).await?;
     refloat.stop().await?;
 
-    let hasty = "approval: { remindAfter: [100ms], expiresAfter: 1s }\npace: { pullRequests: 50ms, lookAgain: 20ms }";
-    let mut refloat = Refloat::start(&world.harbour.refloat_config(hasty)?)?;
+    let hasty = |times: &str| {
+        let pace = "pace: { pullRequests: 50ms, lookAgain: 20ms }";
+        let more = format!("approval: {{ {times} }}\n{pace}");
+        world.harbour.refloat_config(&more)
+    };
+    let mut refloat = Refloat::start(&hasty("remindAfter: [100ms]")?)?;
     let name = world.order_schedule(&mut refloat, line).await?;
-    world.until_schedule(&name, Phase::Expired).await?;
     refloat.until("Reminder: ").await?;
+    refloat.stop().await?;
+    let refloat = Refloat::start(&hasty("expiresAfter: 1s")?)?;
+    world.until_schedule(&name, Phase::Expired).await?;
     refloat.stop().await?;
 
     let pulls = world.harbour.pulls().await?;

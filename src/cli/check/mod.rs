@@ -3,6 +3,7 @@
 
 mod cluster;
 mod github;
+mod rights;
 
 use std::io::Write;
 use std::path::Path;
@@ -120,6 +121,8 @@ async fn ask(config: &Config, all: &mut Vec<Finding>) -> anyhow::Result<()> {
     cluster::velero(&mut findings, config, &clients).await;
     findings.about = "argocd";
     cluster::argocd(&mut findings, config, &clients, &orders).await;
+    findings.about = "rights";
+    rights::ask(&mut findings, config, &clients.kube, &orders).await;
     if let Chat::Discord(section) = &config.chat {
         findings.about = "discord";
         let chat = Discord::new(section, clients.kube.clone(), &config.namespace)?;

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::Github;
-use super::orders::encode;
+use super::orders::{Contents, contents, encode};
 use super::pulls::{Answer, Editing};
+use super::{Github, Reference, reference};
 use crate::request::approval::Team;
 use crate::request::observed::{Pull, PullState, Review, ReviewState};
 
@@ -26,6 +26,10 @@ pub struct Looking<'a> {
     pub head: Option<&'a str>,
     /// A merge was refused: what is missing for it.
     pub asks_why: bool,
+    /// Nobody said anything in chat. If there is no review either, nothing comes of it but
+    /// to wait on or to look again, and what all who wait ask for alike, the team and where
+    /// the branch stands, may be as old as half a poll.
+    pub shares: bool,
 }
 
 impl std::fmt::Debug for Looking<'_> {
@@ -132,12 +136,7 @@ impl Branch {
 }
 
 impl Github {
-    /// A pull request by its number, with its reviews; `None` if there is none.
-    pub async fn pull(&self, number: u64) -> anyhow::Result<Option<Pull>> {
-        self.look(number, Looking::default()).await
-    }
-
-    /// As [`Github::pull`], with more.
+    /// A pull request by its number, with its reviews and more; `None` if there is none.
     pub async fn look(&self, number: u64, looking: Looking<'_>) -> anyhow::Result<Option<Pull>> {
         let route = format!("pulls/{number}");
         let Some(answer) = self.read::<Answer>(&route).await? else {
@@ -160,9 +159,10 @@ impl Github {
             pull.state = PullState::Open;
             pull.retargeted = elsewhere;
             pull.reviews = self.reviews(number).await?;
-            pull.team = self.team().await?;
+            let shares = looking.shares && pull.reviews.is_empty();
+            pull.team = self.team_as(shares).await?;
             if let Some(path) = looking.path {
-                pull.base_blob = self.file(path, &self.branch).await?.map(|(_, blob)| blob);
+                pull.base_blob = self.base_blob(path, shares).await?;
             }
             if looking.asks_why {
                 pull.missing = self.missing(&answer, &pull.reviews).await?;
@@ -221,6 +221,10 @@ impl Github {
     ///
     /// A team that cannot be read is an error: then nobody's right is known.
     pub async fn team(&self) -> anyhow::Result<Team> {
+        self.team_as(false).await
+    }
+
+    async fn team_as(&self, shared: bool) -> anyhow::Result<Team> {
         let Some((org, slug)) = &self.team else {
             return Ok(None);
         };
@@ -231,7 +235,12 @@ impl Github {
                 encode(org),
                 encode(slug)
             );
-            let some: Vec<User> = self.read(&route).await?.with_context(|| {
+            let some: Option<Vec<User>> = if shared {
+                self.read_shared(&route).await?
+            } else {
+                self.read(&route).await?
+            };
+            let some = some.with_context(|| {
                 format!(
                     "the reviewers' team {org}/{slug} is not there, or may not be read: give \
                      Refloat's account leave to read the members of the organization"
@@ -244,6 +253,21 @@ impl Github {
             }
         }
         Ok(Some(members))
+    }
+
+    /// The hash of a file as the branch of the orders has it; `None` if it is not there.
+    async fn base_blob(&self, path: &str, shared: bool) -> anyhow::Result<Option<String>> {
+        let route = contents(path, &self.branch);
+        let contents: Option<Contents> = if shared {
+            let head: Option<Reference> = self.read_shared(&reference(&self.branch)).await?;
+            match head {
+                Some(head) => self.read_at(&route, &head.object.sha).await?,
+                None => None,
+            }
+        } else {
+            self.read(&route).await?
+        };
+        Ok(contents.map(|contents| contents.sha))
     }
 
     /// How what a merge brought into the base differs from the edit; `None`: it is

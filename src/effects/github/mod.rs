@@ -18,6 +18,7 @@ mod transport;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use octocrab::Octocrab;
 use serde::Deserialize;
@@ -47,6 +48,8 @@ pub struct Github {
     auth: Arc<Auth>,
     pace: Arc<Pace>,
     known: Arc<Known>,
+    /// How old an answer may be that several who wait share.
+    share_reads: Duration,
     owner: String,
     repository: String,
     branch: String,
@@ -78,6 +81,11 @@ struct Target {
     sha: String,
 }
 
+/// Where it is read at which commit a branch stands.
+fn reference(branch: &str) -> String {
+    format!("git/ref/heads/{branch}")
+}
+
 impl Github {
     /// Makes the client; sends nothing yet.
     pub fn new(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Self> {
@@ -100,6 +108,7 @@ impl Github {
             auth: Arc::new(Auth::new(settings.credentials.clone())),
             pace: Arc::new(Pace::new(settings.write_gap, metrics)),
             known: Arc::default(),
+            share_reads: settings.share_reads,
             labels: settings.labels.clone(),
             reviewers: settings.reviewers.clone(),
             review_teams: settings.review_teams.clone(),
@@ -120,6 +129,11 @@ impl Github {
             return rest.to_owned();
         }
         format!("/repos/{}/{}/{rest}", self.owner, self.repository)
+    }
+
+    /// The branch of the orders.
+    pub fn branch(&self) -> &str {
+        &self.branch
     }
 
     /// `owner/name` of the repository.
@@ -156,7 +170,7 @@ impl Github {
     /// Where a branch stands; `None` if there is none.
     async fn head_of(&self, branch: &str) -> anyhow::Result<Option<String>> {
         Ok(self
-            .read::<Reference>(&format!("git/ref/heads/{branch}"))
+            .read::<Reference>(&reference(branch))
             .await?
             .map(|reference| reference.object.sha))
     }

@@ -146,14 +146,16 @@ impl Github {
         path: &str,
         at: &str,
     ) -> anyhow::Result<Option<(String, String)>> {
-        let Some(contents) = self
-            .read::<Contents>(&format!("contents/{}?ref={at}", encode(path)))
-            .await?
-        else {
+        let Some(contents) = self.read::<Contents>(&contents(path, at)).await? else {
             return Ok(None);
         };
         Ok(Some((decode(&contents.content)?, contents.sha)))
     }
+}
+
+/// Where a file at a commit or branch is read.
+pub(super) fn contents(path: &str, at: &str) -> String {
+    format!("contents/{}?ref={at}", encode(path))
 }
 
 /// The tenant that a file's name speaks of: `waves/1/poseidon1-tenant.yaml` of poseidon1.

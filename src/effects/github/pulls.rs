@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::orders::encode;
-use super::{Github, body};
+use super::{Github, Looking, body};
 use crate::order::Edit;
 use crate::request::Opened;
 use crate::request::observed::Pull;
@@ -162,7 +162,7 @@ impl Github {
     /// The pull request from a branch, if there ever was one.
     pub async fn pull_of(&self, branch: &str) -> anyhow::Result<Option<Pull>> {
         match self.find_pull(branch).await? {
-            Some(found) => self.pull(found.number).await,
+            Some(found) => self.look(found.number, Looking::default()).await,
             None => Ok(None),
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! Nothing is sent twice: an effect whose answer was lost is looked up by the
 //! next pass. What was read is read again with its ETag: an answer that nothing
-//! has changed counts against no limit.
+//! has changed counts against no limit. What all open pull requests ask for alike
+//! is asked for once for all of them, as long as nothing is known to have happened.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -68,7 +70,7 @@ impl Refusal {
     }
 }
 
-/// Answers by their address, with the ETag they came with.
+/// Answers by their address.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     answers: Mutex<Answers>,
@@ -76,8 +78,20 @@ pub(super) struct Known {
 
 #[derive(Debug, Default)]
 struct Answers {
-    by_address: HashMap<String, (HeaderValue, Bytes)>,
+    by_address: HashMap<String, Answered>,
     size: usize,
+    /// When something was last changed by us, or told to have changed.
+    changed: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Answered {
+    tag: HeaderValue,
+    body: Bytes,
+    /// When it was last asked for, and so was no older than that.
+    asked: Instant,
+    /// The commit that the branch of the orders stood at by then, if that was looked up.
+    head: Option<String>,
 }
 
 impl Known {
@@ -86,30 +100,60 @@ impl Known {
         act(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn get(&self, address: &str) -> Option<(HeaderValue, Bytes)> {
+    fn get(&self, address: &str) -> Option<Answered> {
         self.with(|answers| answers.by_address.get(address).cloned())
     }
 
-    fn put(&self, address: &str, tag: HeaderValue, body: &Bytes) {
+    fn put(&self, address: &str, answered: Answered) {
         self.with(|answers| {
             // Far more than is open at once; it only keeps years of it from piling up.
             if answers.size > 64 << 20 {
-                *answers = Answers::default();
+                answers.by_address.clear();
+                answers.size = 0;
             }
-            answers.size += body.len();
-            let old = answers
-                .by_address
-                .insert(address.to_owned(), (tag, body.clone()));
-            answers.size -= old.map_or(0, |(_, old)| old.len());
+            answers.size += answered.body.len();
+            let old = answers.by_address.insert(address.to_owned(), answered);
+            answers.size -= old.map_or(0, |old| old.body.len());
         });
+    }
+
+    /// That an answer was the same when it was asked for again.
+    fn unchanged(&self, address: &str, asked: Instant) {
+        self.with(|answers| {
+            if let Some(known) = answers.by_address.get_mut(address) {
+                known.asked = known.asked.max(asked);
+            }
+        });
+    }
+
+    /// The commit that an answer is of, from now on.
+    fn stands_at(&self, address: &str, head: &str) {
+        self.with(|answers| {
+            if let Some(known) = answers.by_address.get_mut(address) {
+                known.head = Some(head.to_owned());
+            }
+        });
+    }
+
+    /// An answer that is at most so old, and of after whatever is known to have changed.
+    fn young(&self, address: &str, age: Duration) -> Option<Bytes> {
+        self.with(|answers| {
+            let known = answers.by_address.get(address)?;
+            let after = answers.changed.is_none_or(|at| known.asked > at);
+            (after && known.asked.elapsed() < age).then(|| known.body.clone())
+        })
     }
 
     fn forget(&self, address: &str) {
         self.with(|answers| {
-            if let Some((_, old)) = answers.by_address.remove(address) {
-                answers.size -= old.len();
+            if let Some(old) = answers.by_address.remove(address) {
+                answers.size -= old.body.len();
             }
         });
+    }
+
+    fn changed(&self) {
+        self.with(|answers| answers.changed = Some(Instant::now()));
     }
 }
 
@@ -145,6 +189,42 @@ impl Github {
             Err(refusal) if refusal.status() == Some(404) => Ok(None),
             Err(refusal) => Err(refusal.into()),
         }
+    }
+
+    /// As [`Github::read`], or what another reader was told a moment ago: for what
+    /// many ask alike while they wait, and nothing is done on.
+    pub(super) async fn read_shared<T: DeserializeOwned>(
+        &self,
+        rest: &str,
+    ) -> anyhow::Result<Option<T>> {
+        match self.known.young(&self.route(rest), self.share_reads) {
+            Some(body) => Ok(Some(decode(&body, &format!("read {rest}"))?)),
+            None => self.read(rest).await,
+        }
+    }
+
+    /// As [`Github::read`], for what can only change when the branch of the orders
+    /// does: asked for anew when that has moved from `head`.
+    pub(super) async fn read_at<T: DeserializeOwned>(
+        &self,
+        rest: &str,
+        head: &str,
+    ) -> anyhow::Result<Option<T>> {
+        let route = self.route(rest);
+        if let Some(known) = self.known.get(&route)
+            && known.head.as_deref() == Some(head)
+        {
+            return Ok(Some(decode(&known.body, &format!("read {rest}"))?));
+        }
+        let read = self.read(rest).await?;
+        // It was read after the head was, and so is as new as that at least.
+        self.known.stands_at(&route, head);
+        Ok(read)
+    }
+
+    /// Something happened on GitHub: what was read before is asked for anew.
+    pub fn something_changed(&self) {
+        self.known.changed();
     }
 
     /// Writes, and reads the answer; `what` ends a sentence that begins with
@@ -209,15 +289,21 @@ impl Github {
             .method(method)
             .uri(route)
             .header(header::AUTHORIZATION, authorization);
-        if let Some((tag, _)) = &known {
-            request = request.header(header::IF_NONE_MATCH, tag);
+        if let Some(known) = &known {
+            request = request.header(header::IF_NONE_MATCH, &known.tag);
         }
         let request = self
             .client
             .build_request(request, body)
             .map_err(|error| unreachable(&error))?;
         let turn = self.pace.turn(!reads, what).await?;
-        let response = self.client.execute(request).await.map_err(|error| {
+        let asked = Instant::now();
+        let response = self.client.execute(request).await;
+        if !reads {
+            // Whatever became of it.
+            self.known.changed();
+        }
+        let response = response.map_err(|error| {
             self.pace.meter.answered(None);
             unreachable(&error)
         })?;
@@ -232,14 +318,21 @@ impl Github {
             .to_bytes();
         drop(turn);
         let meter = &self.pace.meter;
-        if let (StatusCode::NOT_MODIFIED, Some((_, body))) = (head.status, known) {
+        if let (StatusCode::NOT_MODIFIED, Some(known)) = (head.status, known) {
             meter.count("unchanged");
-            return Ok(body);
+            self.known.unchanged(route, asked);
+            return Ok(known.body);
         }
         meter.count(if reads { "read" } else { "write" });
         if head.status.is_success() {
             if let (true, Some(tag)) = (reads, head.headers.get(header::ETAG)) {
-                self.known.put(route, tag.clone(), &body);
+                let answered = Answered {
+                    tag: tag.clone(),
+                    body: body.clone(),
+                    asked,
+                    head: None,
+                };
+                self.known.put(route, answered);
             }
             return Ok(body);
         }

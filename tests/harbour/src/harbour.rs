@@ -328,11 +328,17 @@ people:
         self.github.pulls(ORDERS.0, ORDERS.1).await
     }
 
+    /// Ends the workload controllers, Argo CD and Velero: what is made from here on is only
+    /// there.
+    pub fn stop_services(&self) {
+        self.services.cancel();
+    }
+
     /// Takes everything of this harbour away again; for an API server that is
     /// shared with others.
     pub async fn clean_up(&self) -> anyhow::Result<()> {
         // Else they would make anew what is deleted here.
-        self.services.cancel();
+        self.stop_services();
         let mut names = self.platform.namespaces();
         names.extend(self.namespaces.all().map(ToOwned::to_owned));
         crate::sweep::namespaces(&self.client.0, &names).await

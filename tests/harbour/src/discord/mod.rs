@@ -13,6 +13,8 @@ mod reply;
 mod rest;
 mod routes;
 mod server;
+mod service;
+mod shown;
 mod state;
 
 #[cfg(test)]

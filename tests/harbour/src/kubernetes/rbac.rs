@@ -222,6 +222,9 @@ pub struct Rights {
     /// `role: verb resource.group` of each right that let a request pass; `role` is
     /// `ClusterRole/<name>` or `Role/<namespace>/<name>`.
     pub used: BTreeSet<String>,
+    /// `role[rule]: verb resource.group name` of each rule that alone let a request pass, by
+    /// the rule's place in its role: without that verb it would have been refused.
+    pub needed: BTreeSet<String>,
     /// What was refused, in the refusal's words.
     pub refused: BTreeSet<String>,
 }
@@ -231,7 +234,8 @@ pub(super) fn authorize(world: &mut World, user: &User, wish: &Wish) -> Result<(
     if user.is_master() {
         return Ok(());
     }
-    let Some(role) = granted(world, user, wish) else {
+    let grants: Vec<(String, usize)> = granted(world, user, wish).collect();
+    let Some((role, _)) = grants.first() else {
         let refusal = wish.refusal(user);
         world.rights.refused.insert(refusal.message().to_owned());
         return Err(refusal);
@@ -245,20 +249,30 @@ pub(super) fn authorize(world: &mut World, user: &User, wish: &Wish) -> Result<(
         Some((plural, sub)) => (plural, format!("/{sub}")),
         None => (wish.resource.as_str(), String::new()),
     };
-    let used = format!("{role}: {} {plural}{group}{sub}", wish.verb);
-    world.rights.used.insert(used);
+    let what = format!("{} {plural}{group}{sub}", wish.verb);
+    // The same rule may be bound twice.
+    if grants.iter().all(|grant| *grant == grants[0]) {
+        let (role, rule) = &grants[0];
+        let needed = format!("{role}[{rule}]: {what} {}", wish.name);
+        world.rights.needed.insert(needed);
+    }
+    world.rights.used.insert(format!("{role}: {what}"));
     Ok(())
 }
 
 /// Whether a wish would pass, without a note of it.
 pub(super) fn may(world: &World, user: &User, wish: &Wish) -> bool {
-    user.is_master() || granted(world, user, wish).is_some()
+    user.is_master() || granted(world, user, wish).next().is_some()
 }
 
-/// The first role that grants a wish. Of bindings in the namespace those to
-/// roles of the cluster come last, so that a narrow right is seen as used
-/// before a broad one.
-fn granted(world: &World, user: &User, wish: &Wish) -> Option<String> {
+/// The roles that grant a wish, each with the place of the rule that does. Of bindings in
+/// the namespace those to roles of the cluster come last, so that a narrow right is seen
+/// as used before a broad one.
+fn granted<'a>(
+    world: &'a World,
+    user: &'a User,
+    wish: &'a Wish,
+) -> impl Iterator<Item = (String, usize)> + 'a {
     let all = |kind: &str| {
         kinds::known(GROUP, kind)
             .and_then(|kind| world.existing(kind))
@@ -267,32 +281,31 @@ fn granted(world: &World, user: &User, wish: &Wish) -> Option<String> {
     };
     let local = all("RoleBinding").filter(|(key, _)| key.ns == wish.namespace);
     let bindings = local.chain(all("ClusterRoleBinding"));
-    for (key, binding) in bindings {
-        let subjects = binding.value["subjects"].as_array();
-        if !subjects
-            .into_iter()
-            .flatten()
-            .any(|subject| user.is(subject, &key.ns))
-        {
-            continue;
-        }
-        let role = &binding.value["roleRef"];
-        let name = role["name"].as_str().unwrap_or_default();
-        let (kind, ns, shown) = match role["kind"].as_str() {
-            Some("Role") => (
-                "Role",
-                Some(key.ns.as_str()),
-                format!("Role/{}/{name}", key.ns),
-            ),
-            _ => ("ClusterRole", None, format!("ClusterRole/{name}")),
-        };
-        let found = kinds::known(GROUP, kind).and_then(|kind| world.get(kind, &Key::new(ns, name)));
-        let rules = found.and_then(|role| role.value["rules"].as_array());
-        if rules.into_iter().flatten().any(|rule| wish.covered(rule)) {
-            return Some(shown);
-        }
-    }
-    None
+    bindings
+        .filter(|(key, binding)| {
+            let subjects = binding.value["subjects"].as_array();
+            let mut subjects = subjects.into_iter().flatten();
+            subjects.any(|subject| user.is(subject, &key.ns))
+        })
+        .flat_map(|(key, binding)| {
+            let role = &binding.value["roleRef"];
+            let name = role["name"].as_str().unwrap_or_default();
+            let (kind, ns, shown) = match role["kind"].as_str() {
+                Some("Role") => (
+                    "Role",
+                    Some(key.ns.as_str()),
+                    format!("Role/{}/{name}", key.ns),
+                ),
+                _ => ("ClusterRole", None, format!("ClusterRole/{name}")),
+            };
+            let found =
+                kinds::known(GROUP, kind).and_then(|kind| world.get(kind, &Key::new(ns, name)));
+            let rules = found.and_then(|role| role.value["rules"].as_array());
+            let rules = rules.into_iter().flatten().enumerate();
+            rules
+                .filter(|(_, rule)| wish.covered(rule))
+                .map(move |(at, _)| (shown.clone(), at))
+        })
 }
 
 /// Nobody gives a right that they do not have, unless they may `bind` the role.

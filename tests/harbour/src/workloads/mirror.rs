@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::runtime::watcher;
@@ -298,6 +298,17 @@ impl Mirror {
         } else {
             Api::all_with(self.client.clone(), &kind.resource)
         }
+    }
+
+    /// True unless the API server has an object of this kind in the namespace
+    /// that the watch has not told of yet.
+    pub(crate) async fn is_current(&self, kind: &Kind, namespace: &str) -> kube::Result<bool> {
+        let there = self.api(kind, namespace);
+        let there = there.list_metadata(&ListParams::default()).await?;
+        Ok(there.items.iter().all(|object| {
+            let uid = object.metadata.uid.as_deref();
+            uid.is_some_and(|uid| self.by_uid(uid).is_some())
+        }))
     }
 
     /// Creates an object. `body` needs no apiVersion and kind.

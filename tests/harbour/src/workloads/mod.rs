@@ -122,7 +122,9 @@ impl Controllers {
             ("", "PersistentVolumeClaim") => claims::reconcile(&self.mirror, &object).await?,
             ("", "PersistentVolume") => claims::reconcile_volume(&self.mirror, &object).await?,
             ("", "Pod") => pods::reconcile(&self.mirror, &self.options, &object).await?,
-            ("apps", "ReplicaSet") => replicasets::reconcile(&self.mirror, &object).await?,
+            ("apps", "ReplicaSet") => {
+                return Ok(replicasets::reconcile(&self.mirror, &object).await?);
+            }
             ("apps", "Deployment") => deployments::reconcile(&self.mirror, &object).await?,
             ("apps", "StatefulSet") => statefulsets::reconcile(&self.mirror, &object).await?,
             _ => {}

@@ -1,6 +1,7 @@
 //! ReplicaSets: as many Pods as asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -10,7 +11,11 @@ use super::json::random_suffix;
 use super::mirror::{Mirror, Object};
 use super::pods::{self, controlled, controller_reference};
 
-pub(super) async fn reconcile(mirror: &Mirror, set: &Object) -> kube::Result<()> {
+/// How soon a set is looked at again whose Pods are not all known yet.
+const SOON: Duration = Duration::from_millis(20);
+
+/// Returns after what time it wants to see the set again, if at all.
+pub(super) async fn reconcile(mirror: &Mirror, set: &Object) -> kube::Result<Option<Duration>> {
     let wanted = set.number("/spec/replicas").unwrap_or(1).max(0);
     let mut pods: Vec<Arc<Object>> = controlled(mirror, set, "", "Pod").await?;
     pods.retain(|pod| !pod.deleting() && !pods::ended(pod));
@@ -21,6 +26,11 @@ pub(super) async fn reconcile(mirror: &Mirror, set: &Object) -> kube::Result<()>
             (!pods::ready(pod), created)
         });
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        // A Pod that was made just before this ReplicaSet, as in a restore, is
+        // adopted and not doubled.
+        if pods.len() < wanted && !current(mirror, set).await? {
+            return Ok(Some(SOON));
+        }
         while pods.len() < wanted {
             pods.push(create_pod(mirror, set).await?);
         }
@@ -36,7 +46,15 @@ pub(super) async fn reconcile(mirror: &Mirror, set: &Object) -> kube::Result<()>
         "availableReplicas": ready,
         "observedGeneration": set.body.metadata.generation,
     });
-    set_status(mirror, set, status).await
+    set_status(mirror, set, status).await?;
+    Ok(None)
+}
+
+async fn current(mirror: &Mirror, set: &Object) -> kube::Result<bool> {
+    match mirror.kind("", "Pod") {
+        Some(kind) => mirror.is_current(&kind, set.namespace()).await,
+        None => Ok(true),
+    }
 }
 
 async fn create_pod(mirror: &Mirror, set: &Object) -> kube::Result<Arc<Object>> {
