@@ -6,7 +6,7 @@ use kube::api::ListParams;
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt as _};
 
-use super::machine::Machine;
+use super::machine::{Machine, created, uid};
 use super::{Context, survey};
 use crate::copy::checks::as_restore;
 use crate::copy::conditions::publish;
@@ -17,27 +17,13 @@ use crate::copy::{
 use crate::effects::{cluster, copies, velero};
 use crate::request::{LastError, RestoreRequest, Step, names};
 
-pub(super) fn phase_of(request: &CopyRequest) -> Phase {
-    request.status.as_ref().map_or(Phase::Checking, phase)
-}
-
 /// What Velero does may matter to it.
 pub(super) fn watches_velero(request: &CopyRequest) -> bool {
-    matches!(phase_of(request), Phase::Restoring | Phase::Removing)
+    matches!(request.phase(), Phase::Restoring | Phase::Removing)
 }
 
 fn status(request: &CopyRequest) -> CopyStatus {
     request.status.clone().unwrap_or_default()
-}
-
-fn uid(request: &CopyRequest) -> String {
-    request.uid().unwrap_or_default()
-}
-
-fn created(request: &CopyRequest) -> Timestamp {
-    request
-        .creation_timestamp()
-        .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
 impl Machine for CopyRequest {
@@ -56,20 +42,20 @@ impl Machine for CopyRequest {
     }
 
     fn phase_name(&self) -> &'static str {
-        phase_of(self).name()
+        self.phase().name()
     }
 
     fn is_over(&self) -> bool {
-        phase_of(self).is_over()
+        self.phase().is_over()
     }
 
     fn needs_admission(&self) -> bool {
-        phase_of(self) == Phase::Checking
+        self.phase() == Phase::Checking
     }
 
     async fn lay_down_rights(&self, context: &Context) -> anyhow::Result<()> {
         let held = context.rights.held_by(&self.name_any());
-        if held.is_empty() || phase_of(self) == Phase::Removing {
+        if held.is_empty() || self.phase() == Phase::Removing {
             return Ok(());
         }
         context.rights.take(&held).await
@@ -80,7 +66,7 @@ impl Machine for CopyRequest {
         let uid = uid(self);
         let kube = &context.clients.kube;
         let made = order(self, &uid, &status);
-        Ok(match phase_of(self) {
+        Ok(match self.phase() {
             Phase::Checking => Observed::Checking(Box::new(look_around(context, self).await?)),
             Phase::Making | Phase::Kept => {
                 Observed::Namespace(copies::namespace(kube, &made).await?)
@@ -150,7 +136,7 @@ impl Machine for CopyRequest {
     }
 
     fn apply(&mut self, fact: Fact, now: Timestamp) {
-        let before = phase_of(self);
+        let before = self.phase();
         let mut next = status(self);
         apply(&mut next, fact, now);
         if phase(&next) != before {
@@ -179,7 +165,7 @@ impl Machine for CopyRequest {
     }
 
     fn milestone(&self) -> (EventType, String) {
-        let phase = phase_of(self);
+        let phase = self.phase();
         let type_ = match phase {
             Phase::Refused | Phase::Failed => EventType::Warning,
             _ => EventType::Normal,
@@ -235,7 +221,7 @@ async fn look_around(context: &Context, request: &CopyRequest) -> anyhow::Result
             name: other.name_any(),
             tenant: other.spec.tenant.clone(),
             into: other.spec.into.clone(),
-            phase: phase_of(other),
+            phase: other.phase(),
             requester: other.spec.requester.name.clone(),
         })
         .collect();

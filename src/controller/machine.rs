@@ -6,7 +6,7 @@ use std::future::Future;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::events::EventType;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -104,4 +104,16 @@ pub(super) trait Machine:
 
     /// What Kubernetes is told of a phase that was reached.
     fn milestone(&self) -> (EventType, String);
+}
+
+/// What names on the world's side are made from.
+pub(super) fn uid(request: &impl ResourceExt) -> String {
+    request.uid().unwrap_or_default()
+}
+
+/// When it was asked for, by the API server's clock.
+pub(super) fn created(request: &impl ResourceExt) -> Timestamp {
+    request
+        .creation_timestamp()
+        .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }

@@ -43,13 +43,13 @@ use crate::effects::sweep::Sweep;
 use crate::effects::{self, Clients, velero};
 use crate::request::inventory::{LiveObject, Ownership};
 use crate::request::preflight::{self, Holdings};
-use crate::request::{BackupFact, Phase, RestoreRequest, RestoreStatus, Step, names, phase};
+use crate::request::{BackupFact, Phase, RestoreRequest, RestoreStatus, Step, names};
 
 use crate::schedule::ScheduleRequest;
 use crate::telemetry::otlp::in_trace_of;
 use crate::web::{Need, Readiness};
 
-use machine::Machine;
+use machine::{Machine, uid};
 
 /// How many steps one wake-up may take before others get their turn.
 const STEPS: usize = 64;
@@ -237,7 +237,7 @@ pub async fn run(
                 // it deploys, which its metadata does not say. Few are awaiting it.
                 refs(&store, |request| {
                     matches!(
-                        phase_of(request),
+                        request.phase(),
                         Phase::Settling | Phase::Clearing | Phase::Restoring | Phase::Resuming
                     )
                 })
@@ -353,7 +353,7 @@ async fn sweep_rights(context: &Context, stop: &CancellationToken) {
             .await?
             .into_iter()
             .filter_map(|request| request.0.ok())
-            .filter(|request| phase_of(request) == Phase::Clearing)
+            .filter(|request| request.phase() == Phase::Clearing)
             .flat_map(|request| {
                 let name = request.name_any();
                 let namespaces = request.spec.namespaces.into_iter();
@@ -393,16 +393,8 @@ fn refs<M: Machine>(store: &Store<M>, wanted: impl Fn(&M) -> bool) -> Vec<Object
         .collect()
 }
 
-fn uid(request: &RestoreRequest) -> String {
-    request.uid().unwrap_or_default()
-}
-
 fn status(request: &RestoreRequest) -> RestoreStatus {
     request.status.clone().unwrap_or_default()
-}
-
-fn phase_of(request: &RestoreRequest) -> Phase {
-    request.status.as_ref().map_or(Phase::Checking, phase)
 }
 
 /// How many Restores of this request have been tried and given up.

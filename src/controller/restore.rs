@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt as _};
 
-use super::machine::Machine;
-use super::{Context, act, observe, phase_of, status, uid};
+use super::machine::{Machine, created, uid};
+use super::{Context, act, observe, status};
 use crate::request::conditions::publish;
 use crate::request::people::People;
 use crate::request::resource::{Verdict, Via};
@@ -39,11 +39,11 @@ impl Machine for RestoreRequest {
     }
 
     fn phase_name(&self) -> &'static str {
-        phase_of(self).name()
+        self.phase().name()
     }
 
     fn is_over(&self) -> bool {
-        phase_of(self).is_over()
+        self.phase().is_over()
     }
 
     fn steps(&self, now: Timestamp) -> Vec<(&'static str, SignedDuration)> {
@@ -55,7 +55,7 @@ impl Machine for RestoreRequest {
     }
 
     fn needs_admission(&self) -> bool {
-        match phase_of(self) {
+        match self.phase() {
             Phase::Checking => true,
             // What was checked is checked again just before the first delete.
             Phase::Clearing => !status(self).clearing_began(),
@@ -65,7 +65,7 @@ impl Machine for RestoreRequest {
 
     async fn lay_down_rights(&self, context: &Context) -> anyhow::Result<()> {
         let held = context.rights.held_by(&self.name_any());
-        if held.is_empty() || phase_of(self) == Phase::Clearing {
+        if held.is_empty() || self.phase() == Phase::Clearing {
             return Ok(());
         }
         context.rights.take(&held).await
@@ -74,7 +74,7 @@ impl Machine for RestoreRequest {
     async fn observe(&self, context: &Context) -> anyhow::Result<Seen> {
         let people = rights(context, self).await?;
         let known = people.as_ref().unwrap_or(&context.config.policy.people);
-        let observed = observe::observe(context, self, phase_of(self), known).await?;
+        let observed = observe::observe(context, self, self.phase(), known).await?;
         Ok(Seen { observed, people })
     }
 
@@ -88,9 +88,7 @@ impl Machine for RestoreRequest {
     fn decide(&self, seen: &Seen, context: &Context, now: Timestamp) -> Step {
         let subject = Subject {
             uid: &uid(self),
-            created: self
-                .creation_timestamp()
-                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            created: created(self),
             spec: &self.spec,
             status: &status(self),
         };
@@ -116,7 +114,7 @@ impl Machine for RestoreRequest {
     }
 
     fn apply(&mut self, fact: Fact, now: Timestamp) {
-        let before = phase_of(self);
+        let before = self.phase();
         let mut next = status(self);
         apply(&mut next, fact, now);
         if phase(&next) != before {
@@ -145,7 +143,7 @@ impl Machine for RestoreRequest {
     }
 
     fn milestone(&self) -> (EventType, String) {
-        let phase = phase_of(self);
+        let phase = self.phase();
         let type_ = match phase {
             Phase::Stuck | Phase::Refused | Phase::Expired => EventType::Warning,
             _ => EventType::Normal,
@@ -170,7 +168,7 @@ const RIGHTS_HOLD: Duration = Duration::from_secs(30);
 /// delete they are asked for anew (S3).
 async fn rights(context: &Context, request: &RestoreRequest) -> anyhow::Result<Option<People>> {
     let people = &context.config.policy.people;
-    let phase = phase_of(request);
+    let phase = request.phase();
     let within = match phase {
         Phase::Checking | Phase::AwaitingApproval | Phase::Resuming => RIGHTS_HOLD,
         Phase::Clearing if !status(request).clearing_began() => Duration::ZERO,

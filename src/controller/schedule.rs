@@ -7,7 +7,7 @@ use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt as _};
 
 use super::Context;
-use super::machine::Machine;
+use super::machine::{Machine, created, uid};
 use super::wake::Wake;
 use crate::effects::github::{
     Closing, Looking, Merging, Proposal, Proposed, describe_schedule, mirrored,
@@ -24,13 +24,9 @@ use crate::schedule::{
     edit, phase, velero_name,
 };
 
-pub(super) fn phase_of(request: &ScheduleRequest) -> Phase {
-    request.status.as_ref().map_or(Phase::Checking, phase)
-}
-
 /// What Velero does may matter to it.
 pub(super) fn watches_velero(request: &ScheduleRequest) -> bool {
-    matches!(phase_of(request), Phase::Applying | Phase::Confirming)
+    matches!(request.phase(), Phase::Applying | Phase::Confirming)
 }
 
 /// What happens on GitHub matters to it.
@@ -42,27 +38,17 @@ pub(super) fn wakes(request: &ScheduleRequest, wake: &Wake) -> bool {
     match wake {
         Wake::Pull(number) => opened.is_some_and(|opened| opened.number == *number),
         Wake::Head(sha) => opened.is_some_and(|opened| opened.head_sha == *sha),
-        Wake::Open => matches!(phase_of(request), Phase::AwaitingApproval | Phase::Merging),
+        Wake::Open => matches!(request.phase(), Phase::AwaitingApproval | Phase::Merging),
     }
 }
 
 /// What Argo CD does may matter to it.
 pub(super) fn watches_argocd(request: &ScheduleRequest) -> bool {
-    phase_of(request) == Phase::Applying
+    request.phase() == Phase::Applying
 }
 
 fn status(request: &ScheduleRequest) -> ScheduleStatus {
     request.status.clone().unwrap_or_default()
-}
-
-fn uid(request: &ScheduleRequest) -> String {
-    request.uid().unwrap_or_default()
-}
-
-fn created(request: &ScheduleRequest) -> Timestamp {
-    request
-        .creation_timestamp()
-        .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
 fn opened(status: &ScheduleStatus) -> anyhow::Result<&Opened> {
@@ -89,20 +75,20 @@ impl Machine for ScheduleRequest {
     }
 
     fn phase_name(&self) -> &'static str {
-        phase_of(self).name()
+        self.phase().name()
     }
 
     fn is_over(&self) -> bool {
-        phase_of(self).is_over()
+        self.phase().is_over()
     }
 
     fn needs_admission(&self) -> bool {
-        phase_of(self) == Phase::Checking
+        self.phase() == Phase::Checking
     }
 
     async fn observe(&self, context: &Context) -> anyhow::Result<Observed> {
         let status = status(self);
-        Ok(match phase_of(self) {
+        Ok(match self.phase() {
             Phase::Checking => Observed::Checking(Box::new(survey(context, self).await?)),
             Phase::AwaitingApproval | Phase::Merging | Phase::Closing => {
                 Observed::Pull(pull(context, self, &status).await?)
@@ -146,7 +132,7 @@ impl Machine for ScheduleRequest {
     }
 
     fn apply(&mut self, fact: Fact, now: Timestamp) {
-        let before = phase_of(self);
+        let before = self.phase();
         let mut next = status(self);
         apply(&mut next, fact, now);
         if phase(&next) != before {
@@ -175,7 +161,7 @@ impl Machine for ScheduleRequest {
     }
 
     fn milestone(&self) -> (EventType, String) {
-        let phase = phase_of(self);
+        let phase = self.phase();
         let type_ = match phase {
             Phase::Stuck | Phase::Refused | Phase::Expired | Phase::Failed => EventType::Warning,
             _ => EventType::Normal,
@@ -244,7 +230,7 @@ async fn others(context: &Context, request: &ScheduleRequest) -> anyhow::Result<
             name: other.name_any(),
             uid: uid(other),
             created: created(other),
-            phase: phase_of(other),
+            phase: other.phase(),
             schedules: schedules_of(&other.spec.change),
             requester: other.spec.requester.name.clone(),
         })
@@ -260,14 +246,13 @@ async fn pull(
     match (&status.pull, opened(status)) {
         (_, Ok(opened)) => {
             let looking = Looking {
-                shares: phase_of(request) == Phase::AwaitingApproval
-                    && request.spec.votes.is_empty(),
+                shares: request.phase() == Phase::AwaitingApproval && request.spec.votes.is_empty(),
                 ..Looking::default()
             };
             github.look(opened.number, looking).await
         }
         // It may have been opened, and the answer lost.
-        (None, Err(_)) if phase_of(request) == Phase::Closing => {
+        (None, Err(_)) if request.phase() == Phase::Closing => {
             github
                 .pull_of(&branch(&request.name_any(), &uid(request)))
                 .await

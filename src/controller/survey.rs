@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 
-use super::{phase_of, uid};
+use super::uid;
 use crate::config::Config;
 use crate::effects::github::Found;
 use crate::effects::{self, Clients, argocd, cluster, velero};
@@ -199,7 +199,7 @@ async fn others(
             name: other.name_any(),
             uid: uid(other),
             created: created(other),
-            phase: phase_of(other),
+            phase: other.phase(),
             namespaces: other.spec.namespaces.clone(),
             requester: other.spec.requester.name.clone(),
         })

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
-use super::{phase_of, refs};
+use super::refs;
 use crate::effects::github::Github;
 use crate::request::{Opened, Phase, RestoreRequest};
 
@@ -70,7 +70,7 @@ pub(super) fn concerns_restore(request: &RestoreRequest, wake: &Wake) -> bool {
         Wake::Pull(number) => opened(&|opened| opened.number == *number),
         Wake::Head(sha) => opened(&|opened| opened.head_sha == *sha),
         Wake::Open => matches!(
-            phase_of(request),
+            request.phase(),
             Phase::AwaitingApproval | Phase::Pausing | Phase::Resuming
         ),
     }

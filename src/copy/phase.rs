@@ -1,6 +1,6 @@
 //! The phase of a copy, derived from its facts.
 
-use super::resource::{CopyStatus, Outcome};
+use super::resource::{CopyRequest, CopyStatus, Outcome};
 
 /// Where a copy stands. Never stored: [`phase`] is the only way to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,4 +117,11 @@ pub fn phase(status: &CopyStatus) -> Phase {
         return Phase::Verifying;
     }
     Phase::Kept
+}
+
+impl CopyRequest {
+    /// Where it stands; one of which nothing is known yet is being checked.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().map_or(Phase::Checking, phase)
+    }
 }

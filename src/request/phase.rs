@@ -1,7 +1,7 @@
 //! The phase of a restore, derived from its facts.
 
 use super::guard::{Guard, holds};
-use super::resource::{Outcome, RestoreStatus};
+use super::resource::{Outcome, RestoreRequest, RestoreStatus};
 
 /// Where a restore stands. Never stored: [`phase`] is the only way to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,4 +189,11 @@ pub fn phase(status: &RestoreStatus) -> Phase {
         return Phase::Resuming;
     }
     Phase::Done
+}
+
+impl RestoreRequest {
+    /// Where it stands; one of which nothing is known yet is being checked.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().map_or(Phase::Checking, phase)
+    }
 }

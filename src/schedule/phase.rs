@@ -1,6 +1,6 @@
 //! The phase of a change of schedules, derived from its facts.
 
-use super::resource::{Outcome, ScheduleStatus};
+use super::resource::{Outcome, ScheduleRequest, ScheduleStatus};
 
 /// Where a change stands. Never stored: [`phase`] is the only way to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -172,4 +172,11 @@ pub fn phase(status: &ScheduleStatus) -> Phase {
         return Phase::Confirming;
     }
     Phase::Done
+}
+
+impl ScheduleRequest {
+    /// Where it stands; one of which nothing is known yet is being checked.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().map_or(Phase::Checking, phase)
+    }
 }

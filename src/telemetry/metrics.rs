@@ -20,10 +20,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::caches::Caches;
-use crate::copy::{self, CopyRequest};
+use crate::copy;
 use crate::effects::velero::shelf::Shelf;
-use crate::request::{self, RestoreRequest};
-use crate::schedule::{self, ScheduleRequest};
+use crate::request;
+use crate::schedule;
 
 /// What [`Metrics::text`] is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -182,20 +182,20 @@ impl Collector for Caches {
         let of_restores = |phase: request::Phase| {
             restores
                 .iter()
-                .filter(|request| restore_phase(request) == phase)
+                .filter(|request| request.phase() == phase)
                 .count()
         };
         let of_schedules = |phase: schedule::Phase| {
             schedules
                 .iter()
-                .filter(|request| schedule_phase(request) == phase)
+                .filter(|request| request.phase() == phase)
                 .count()
         };
         let copies = self.copies();
         let of_copies = |phase: copy::Phase| {
             copies
                 .iter()
-                .filter(|request| copy_phase(request) == phase)
+                .filter(|request| request.phase() == phase)
                 .count()
         };
         let labels =
@@ -262,27 +262,6 @@ fn last_good(shelf: &Shelf) -> std::collections::BTreeMap<String, Timestamp> {
         }
     });
     last
-}
-
-fn restore_phase(request: &RestoreRequest) -> request::Phase {
-    request
-        .status
-        .as_ref()
-        .map_or(request::Phase::Checking, request::phase)
-}
-
-fn schedule_phase(request: &ScheduleRequest) -> schedule::Phase {
-    request
-        .status
-        .as_ref()
-        .map_or(schedule::Phase::Checking, schedule::phase)
-}
-
-fn copy_phase(request: &CopyRequest) -> copy::Phase {
-    request
-        .status
-        .as_ref()
-        .map_or(copy::Phase::Checking, copy::phase)
 }
 
 /// Counts of objects are far below what a float holds exactly.

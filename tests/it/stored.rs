@@ -5,14 +5,16 @@
 //! cluster. Before a release, `cargo test --test it -- --ignored stored` writes those
 //! of the version at hand.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use harbour::Setup;
 use harbour::velero::Ending;
 use harbour::world::Shape;
-use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{CustomResourceExt as _, ResourceExt as _};
+use refloat::copy::{self, CopyRequest};
 use refloat::request::{Phase, RestoreRequest, phase};
 use refloat::schedule::{self, ScheduleRequest};
 use serde_json::{Value, json};
@@ -50,6 +52,36 @@ fn said(object: &Value) -> &str {
         .unwrap_or_default()
 }
 
+/// Puts a stored request where it stood, and reads it back.
+async fn put<K>(api: &Api<K>, name: &str, bare: Value, status: &Value) -> anyhow::Result<K>
+where
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    api.create(&PostParams::default(), &serde_json::from_value(bare)?)
+        .await?;
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(status))
+        .await?;
+    Ok(api.get(name).await?)
+}
+
+/// No version goes without, and no kind: what is stored was written down before the release.
+#[test]
+fn each_kind_of_this_version_is_stored() -> anyhow::Result<()> {
+    let here = folder().join(env!("CARGO_PKG_VERSION"));
+    let kinds: BTreeSet<String> = stored()?
+        .into_iter()
+        .filter(|(path, _)| path.starts_with(&here))
+        .map(|(_, object)| object["kind"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let own = [
+        RestoreRequest::crd(),
+        ScheduleRequest::crd(),
+        CopyRequest::crd(),
+    ];
+    assert_eq!(kinds, own.map(|it| it.spec.names.kind).into());
+    Ok(())
+}
+
 /// The API server takes it by today's definitions, nothing of it is lost, it stands
 /// where it stood, and Refloat leaves one that has ended as it is.
 #[tokio::test(flavor = "multi_thread")]
@@ -79,27 +111,26 @@ async fn requests_of_earlier_versions_are_read() -> anyhow::Result<()> {
             "spec": object["spec"],
         });
         let status = json!({ "status": object["status"] });
-        let (status, params) = (Patch::Merge(&status), PatchParams::default());
-        let (now, back, over) = if object["kind"] == "RestoreRequest" {
-            let request: RestoreRequest = serde_json::from_value(bare)?;
-            let api = world.requests();
-            api.create(&PostParams::default(), &request)
-                .await
-                .with_context(|| file.clone())?;
-            api.patch_status(name, &params, &status).await?;
-            let read = api.get(name).await.with_context(|| file.clone())?;
-            let now = phase(&read.status.clone().unwrap_or_default());
-            (now.name(), serde_json::to_value(read)?, now.is_over())
-        } else {
-            let request: ScheduleRequest = serde_json::from_value(bare)?;
-            let api = world.schedule_requests();
-            api.create(&PostParams::default(), &request)
-                .await
-                .with_context(|| file.clone())?;
-            api.patch_status(name, &params, &status).await?;
-            let read = api.get(name).await.with_context(|| file.clone())?;
-            let now = schedule::phase(&read.status.clone().unwrap_or_default());
-            (now.name(), serde_json::to_value(read)?, now.is_over())
+        let (now, back, over) = match object["kind"].as_str() {
+            Some("RestoreRequest") => {
+                let read = put(&world.requests(), name, bare, &status).await;
+                let read = read.with_context(|| file.clone())?;
+                let now = phase(&read.status.clone().unwrap_or_default());
+                (now.name(), serde_json::to_value(read)?, now.is_over())
+            }
+            Some("ScheduleRequest") => {
+                let read = put(&world.schedule_requests(), name, bare, &status).await;
+                let read = read.with_context(|| file.clone())?;
+                let now = schedule::phase(&read.status.clone().unwrap_or_default());
+                (now.name(), serde_json::to_value(read)?, now.is_over())
+            }
+            Some("CopyRequest") => {
+                let read = put(&world.copies(), name, bare, &status).await;
+                let read = read.with_context(|| file.clone())?;
+                let now = copy::phase(&read.status.clone().unwrap_or_default());
+                (now.name(), serde_json::to_value(read)?, now.is_over())
+            }
+            other => anyhow::bail!("{file}: {other:?}"),
         };
         assert_eq!(now, said(object), "{file}");
         for part in ["spec", "status"] {
@@ -112,10 +143,14 @@ async fn requests_of_earlier_versions_are_read() -> anyhow::Result<()> {
             ended.push((name.to_owned(), object["status"].clone()));
         } else {
             // What is under way belongs to a world that is not here.
-            world
-                .requests()
-                .delete(name, &DeleteParams::default())
-                .await?;
+            let params = DeleteParams::default();
+            match object["kind"].as_str() {
+                Some("RestoreRequest") => drop(world.requests().delete(name, &params).await?),
+                Some("ScheduleRequest") => {
+                    drop(world.schedule_requests().delete(name, &params).await?);
+                }
+                _ => drop(world.copies().delete(name, &params).await?),
+            }
         }
     }
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
@@ -126,13 +161,15 @@ async fn requests_of_earlier_versions_are_read() -> anyhow::Result<()> {
     let everything = ListParams::default();
     let restores = world.requests().list(&everything).await?;
     let schedules = world.schedule_requests().list(&everything).await?;
+    let copies = world.copies().list(&everything).await?;
     let now = |name: &str| {
-        let of_restores = restores.iter().find(|it| it.name_any() == name);
-        let of_schedules = schedules.iter().find(|it| it.name_any() == name);
-        match (of_restores, of_schedules) {
-            (Some(found), _) => Some(serde_json::to_value(&found.status)),
-            (None, found) => found.map(|found| serde_json::to_value(&found.status)),
-        }
+        let restore = restores.iter().find(|it| it.name_any() == name);
+        let schedule = schedules.iter().find(|it| it.name_any() == name);
+        let copy = copies.iter().find(|it| it.name_any() == name);
+        restore
+            .map(|it| serde_json::to_value(&it.status))
+            .or_else(|| schedule.map(|it| serde_json::to_value(&it.status)))
+            .or_else(|| copy.map(|it| serde_json::to_value(&it.status)))
     };
     for (name, before) in ended {
         let status = now(&name).with_context(|| format!("{name} is gone"))??;
@@ -143,7 +180,7 @@ async fn requests_of_earlier_versions_are_read() -> anyhow::Result<()> {
 }
 
 /// Writes requests of this version down: one that is done, one that waits for a
-/// reviewer, one that is stuck, one that was refused, and a change of schedules.
+/// reviewer, one that is stuck, one that was refused, a change of schedules, and a copy.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it writes into tests/stored"]
 async fn write_down_those_of_this_version() -> anyhow::Result<()> {
@@ -197,6 +234,13 @@ async fn write_down_those_of_this_version() -> anyhow::Result<()> {
         .await?;
     let denied = world.until_schedule(&name, schedule::Phase::Denied).await?;
     write("schedule-denied.json", &serde_json::to_value(denied)?)?;
+    let line = "restore copy tenant:poseidon1 namespace:dev into:dev-copy";
+    let name = world.ask_for_copy(&mut refloat, line).await?;
+    let kept = world.until_copy(&name, copy::Phase::Kept).await?;
+    write("copy-kept.json", &serde_json::to_value(kept)?)?;
+    refloat.say(&format!("restore withdraw {name}")).await?;
+    let withdrawn = world.until_copy(&name, copy::Phase::Withdrawn).await?;
+    write("copy-withdrawn.json", &serde_json::to_value(withdrawn)?)?;
     refloat.stop().await?;
     world.end().await
 }

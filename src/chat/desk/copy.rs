@@ -13,7 +13,7 @@ use super::{Desk, Failure, known, name, refused, reviewers};
 use crate::chat::Incoming;
 use crate::chat::copy::render;
 use crate::chat::harmless::{code, harmless};
-use crate::copy::{CopyRequest, CopyRequestSpec, Phase, phase};
+use crate::copy::{CopyRequest, CopyRequestSpec, Phase};
 use crate::request::people::People;
 use crate::request::preflight::list;
 use crate::request::resource::{Person, Source, Withdrawal};
@@ -92,10 +92,6 @@ pub(super) fn admit(
     })
 }
 
-fn phase_of(request: &CopyRequest) -> Phase {
-    request.status.as_ref().map_or(Phase::Checking, phase)
-}
-
 fn is_theirs(person: &Person, request: &CopyRequest, people: &People) -> bool {
     let requester = &request.spec.requester;
     person.is(requester)
@@ -137,7 +133,7 @@ fn remove(
             reviewers(people)
         ));
     }
-    let phase = phase_of(request);
+    let phase = request.phase();
     if phase.is_over() || phase == Phase::Removing {
         return Err(format!(
             "{name} needs no withdrawal: it is {}.",
@@ -247,14 +243,14 @@ impl Desk {
             .items
             .into_iter()
             .filter_map(|DeserializeGuard(object)| object.ok())
-            .filter(|request| !phase_of(request).is_over())
+            .filter(|request| !request.phase().is_over())
             .filter(|request| may_see(person, request, &self.people).is_ok())
             .map(|request| {
                 let doc = format!(
                     "copy of {} into {}, {}",
                     request.spec.namespace,
                     request.spec.into,
-                    phase_of(&request).in_words()
+                    request.phase().in_words()
                 );
                 (request.name_any(), doc)
             })

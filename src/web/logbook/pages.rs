@@ -24,12 +24,9 @@ pub(super) fn index(
     zone: &TimeZone,
     now: Timestamp,
 ) -> Markup {
-    let of = |request: &RestoreRequest| {
-        let status = request.status.as_ref();
-        status.map_or(request::Phase::Checking, request::phase)
-    };
-    let (under_way, over): (Vec<_>, Vec<_>) =
-        restores.iter().partition(|request| !of(request).is_over());
+    let (under_way, over): (Vec<_>, Vec<_>) = restores
+        .iter()
+        .partition(|request| !request.phase().is_over());
     html! {
         h2 { "Restores" }
         @if restores.is_empty() { p { "Nobody has asked for a restore yet." } }
@@ -37,7 +34,7 @@ pub(super) fn index(
             table {
                 tr { th { "Request" } th { "Tenant" } th { "Where it stands" } th { "Backup" } th { "Asked for by" } th { "When" } }
                 @for request in under_way.iter().chain(&over) {
-                    @let phase = of(request);
+                    @let phase = request.phase();
                     @let status = request.status.clone().unwrap_or_default();
                     tr {
                         td { a href={ "/restores/" (request.name_any()) } { (request.name_any()) } }
@@ -63,7 +60,7 @@ pub(super) fn index(
                         td { a href={ "/schedules/" (request.name_any()) } { (request.name_any()) } }
                         td { (request.spec.tenant) }
                         td { (change(request)) }
-                        td { (phase_of(request).in_words()) }
+                        td { (request.phase().in_words()) }
                         td { (request.spec.requester.name) }
                         td { (created(request.creation_timestamp().map(|time| time.0), zone)) }
                     }
@@ -241,7 +238,7 @@ fn timeline(
 pub(super) fn schedule(request: &ScheduleRequest, zone: &TimeZone) -> Markup {
     let status = request.status.clone().unwrap_or_default();
     html! {
-        p { "It is " (phase_of(request).in_words()) "." }
+        p { "It is " (request.phase().in_words()) "." }
         @if let Some(ending) = &status.ending { p { (ending.message) } }
         @if let Some(stuck) = &status.stuck { p.bad { (stuck.message) } }
         table {
@@ -333,11 +330,6 @@ fn change(request: &ScheduleRequest) -> String {
         }
     }
     words
-}
-
-fn phase_of(request: &ScheduleRequest) -> schedule::Phase {
-    let status = request.status.as_ref();
-    status.map_or(schedule::Phase::Checking, schedule::phase)
 }
 
 fn tone(phase: request::Phase) -> &'static str {

@@ -12,23 +12,19 @@ use crate::chat::harmless::{code, harmless};
 use crate::chat::schedule::render;
 use crate::request::people::People;
 use crate::request::resource::{self, Choice, Person, Verdict, Vote, Withdrawal};
-use crate::schedule::{Phase, ScheduleRequest, ScheduleStatus, digest, phase};
+use crate::schedule::{Phase, ScheduleRequest, ScheduleStatus, digest};
 
 /// The greatest number of votes that a request holds.
 const MOST_VOTES: usize = 100;
 
 /// Whether it waits for a reviewer.
 pub(in crate::chat::desk) fn waits(request: &ScheduleRequest) -> bool {
-    phase_of(request) == Phase::AwaitingApproval
+    request.phase() == Phase::AwaitingApproval
 }
 
 /// Whether it waits for somebody to choose.
 pub(in crate::chat::desk) fn is_stuck(request: &ScheduleRequest) -> bool {
-    phase_of(request) == Phase::Stuck
-}
-
-fn phase_of(request: &ScheduleRequest) -> Phase {
-    request.status.as_ref().map_or(Phase::Checking, phase)
+    request.phase() == Phase::Stuck
 }
 
 /// What an approval of the request as it was read is bound to.
@@ -83,7 +79,7 @@ pub(in crate::chat::desk) fn vote(
     {
         return Ok(Cast::Why(mine.at, reason.clone()));
     }
-    match phase_of(request) {
+    match request.phase() {
         Phase::AwaitingApproval => {}
         Phase::Checking => {
             return Err(format!(
@@ -237,7 +233,7 @@ impl Desk {
             may_steer(person, request, &self.people)?;
             let bare = request.name_any();
             let name = code(&bare);
-            let phase = phase_of(request);
+            let phase = request.phase();
             if phase.is_over() {
                 return Err(format!(
                     "{name} is over: it is {}. There is nothing to withdraw.",
@@ -288,7 +284,7 @@ impl Desk {
             else {
                 return Err(format!(
                     "{name} is not stuck: it is {}. There is nothing to choose.",
-                    phase_of(request).in_words()
+                    request.phase().in_words()
                 ));
             };
             if let Some(before) = &request.spec.choice
