@@ -111,6 +111,21 @@ async fn self_heal_does_not_come_back_while_velero_writes() -> anyhow::Result<()
         "self-heal came back meanwhile"
     );
     faults.release_restores();
+    let now = || async {
+        let status = world.requests().get(&name).await?.status;
+        anyhow::Ok(refloat::request::phase(&status.unwrap_or_default()))
+    };
+    // On a slow machine it may have stood still for too long once more before that.
+    until(|| async {
+        let now = now().await?;
+        Ok(now == Phase::Stuck || now.is_over())
+    })
+    .await?;
+    if now().await? == Phase::Stuck {
+        refloat
+            .say(&format!("as grace: restore resume {name}"))
+            .await?;
+    }
     world
         .until_phase_through_stuck(&name, Phase::ResumedAsIs)
         .await?;

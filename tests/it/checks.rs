@@ -98,6 +98,13 @@ async fn each_check_stands_in_the_thread_and_on_the_pull_request() -> anyhow::Re
     let before = world.harbour.platform.snapshot().await?;
     let order = world.order("poseidon1").await?;
     let mut refloat = Refloat::start(&world.harbour.refloat_config(FAST)?)?;
+    refloat
+        .say(&world.here("restore preview tenant:poseidon1 namespaces:dev schedule:daily"))
+        .await?;
+    refloat.until("custom kinds: ").await?;
+    refloat.until("Held against the backup").await?;
+    let preview = world.plain(&refloat.shown());
+    let from = refloat.shown().len();
     let name = world.ask(&mut refloat, REQUEST).await?;
     world.until_asked(&name).await?;
     let checks = [
@@ -112,26 +119,20 @@ async fn each_check_stands_in_the_thread_and_on_the_pull_request() -> anyhow::Re
         "Velero's queue: Velero is up, and nothing is queued before this restore",
         "node agent: ready on 3 nodes; it brings back 1 volume",
         "quota: there is room for what the backup holds",
-        "applications: note: the order reaches 1 Application; gitops-developers/poseidon1-dev-reports still heals, and \
+        "applications: note: the order reaches 2 Applications; gitops-developers/poseidon1-dev-reports still heals, and \
          the order does not reach it: turn selfHeal off in ",
         "inventory: ",
         "volumes: needs consent: the backup does not hold the data of poseidon1-dev/scratch",
         "custom kinds: needs consent: objects.example.com/Bucket may stand for something outside the cluster",
     ];
-    refloat.until("custom kinds: ").await?;
-    let thread = world.plain(&refloat.shown());
+    refloat.until_after(from, "custom kinds: ").await?;
+    let thread = world.plain(refloat.shown().get(from..).context("it was shown")?);
     let pulls = world.harbour.pulls().await?;
     let [pull] = pulls.as_slice() else {
         anyhow::bail!("{} pull requests", pulls.len());
     };
     // Markdown's backslashes are not read.
     let body = world.plain(&pull.body.replace('\\', ""));
-    let from = refloat.shown().len();
-    refloat
-        .say(&world.here("restore preview tenant:poseidon1 namespaces:dev schedule:daily"))
-        .await?;
-    refloat.until_after(from, "Held against the backup").await?;
-    let preview = world.plain(refloat.shown().get(from..).context("it was shown")?);
     for (place, text) in [
         ("thread", thread),
         ("pull request", body),
