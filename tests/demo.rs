@@ -24,6 +24,9 @@ mod schedule;
 #[path = "it/schedule_world.rs"]
 mod schedule_world;
 
+#[path = "it/install.rs"]
+mod install;
+
 #[path = "it/world.rs"]
 mod world;
 

@@ -23,6 +23,9 @@
     reason = "a part of what the tests are made of is used"
 )]
 
+#[path = "it/install.rs"]
+mod install;
+
 #[path = "it/world.rs"]
 mod world;
 

@@ -31,6 +31,7 @@ mod github_asking;
 mod github_merge;
 mod github_signin;
 mod github_webhooks;
+mod install;
 mod kills;
 mod latency;
 mod logbook;

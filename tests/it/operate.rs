@@ -72,7 +72,7 @@ async fn every_service_is_asked() -> anyhow::Result<()> {
     velero         ok       the storage location default is available
     velero         ok       the node agent is ready on 3 nodes
     argocd         ok       an order reaches 1 Application of 1 tenant
-    rights         ok       the account has each of the 42 rights that Refloat needs
+    rights         ok       the account has each of the 44 rights that Refloat needs
     rights         warning  kubernetes.clearingRole is not set: the right to delete in tenants' namespaces stands at all times
     ");
     assert!(good);

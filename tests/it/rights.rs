@@ -283,6 +283,21 @@ async fn the_roles_are_enough_and_none_is_too_much() -> anyhow::Result<()> {
         return Ok(());
     }
     let world = world().await?;
+    // It changes no manifest, so that its revision is to be recorded by a sync.
+    let commit = world
+        .harbour
+        .platform
+        .commit_manifests(
+            "poseidon1",
+            "Say what this is",
+            &[("README.md".to_owned(), Some("Deployments.\n".to_owned()))],
+        )
+        .await?;
+    until(|| async {
+        let status = &world.application("poseidon1-dev-apps-files").await?.data["status"];
+        Ok(status["sync"]["revision"] == commit && status["sync"]["status"] == "Synced")
+    })
+    .await?;
     let mut refloat = Refloat::start(&config(&world)?)?;
     world
         .harbour
@@ -445,7 +460,7 @@ async fn check_asks_about_each_right() -> anyhow::Result<()> {
         lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!(of_rights(&text), @"
-    rights         ok       the account has each of the 48 rights that Refloat needs
+    rights         ok       the account has each of the 50 rights that Refloat needs
     rights         ok       the admission policies that guard those rights are there
     ");
 
@@ -463,7 +478,7 @@ async fn check_asks_about_each_right() -> anyhow::Result<()> {
     assert!(!good);
     insta::assert_snapshot!(of_rights(&text), @"
     rights         wrong    rights are missing: apply deploy/base/rbac.yaml with the namespaces of this configuration
-                            in gitops-developers: watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io
+                            in gitops-developers: get applications.argoproj.io, watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io
     rights         warning  the admission policies refloat-deletes are not there: apply deploy/base/policy.yaml, so that the API server refuses what Refloat must never do
     ");
     let everywhere: Api<ClusterRoleBinding> = Api::all(client.clone());
@@ -475,7 +490,7 @@ async fn check_asks_about_each_right() -> anyhow::Result<()> {
     insta::assert_snapshot!(of_rights(&text), @"
     rights         wrong    rights are missing: apply deploy/base/rbac.yaml with the namespaces of this configuration
                             in the whole cluster: get namespaces, list rolebindings.rbac.authorization.k8s.io
-                            in gitops-developers: watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io, list everything
+                            in gitops-developers: get applications.argoproj.io, watch applications.argoproj.io, patch applications.argoproj.io, get applicationsets.argoproj.io, list everything
                             in openshift-adp: list everything
                             in openshift-gitops: list everything
                             in poseidon1-dev: list everything

@@ -16,6 +16,7 @@ use refloat::copy::CopyRequest;
 use refloat::request::{Phase, RestoreRequest, names, phase};
 use refloat::schedule::ScheduleRequest;
 
+use crate::install;
 use crate::refloat::{Refloat, external, until};
 
 /// A harbour with Refloat's own definitions.
@@ -25,6 +26,8 @@ pub struct World {
     /// On somebody else's API server, one world at a time: its controllers look
     /// at everything that is there.
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
+    /// Refloat's token is its account's, with the rights of `deploy/base/rbac.yaml`.
+    held: bool,
     /// All tenants' namespaces before anything was asked for.
     at_first: Picture,
     /// Namespaces that the test itself has changed, by their names here.
@@ -59,8 +62,17 @@ impl World {
             }
             None => None,
         };
+        // Held to its roles in every test, so that a right that is missing makes one fail. The
+        // right to delete stands here; `rights` has it bound and taken away.
+        let held = setup.kubeconfig.is_none() && setup.account.is_none();
+        if held {
+            setup.account = Some("refloat:refloat".to_owned());
+        }
         let suffix = setup.suffix.clone();
         let harbour = Harbour::start(setup).await?;
+        if held {
+            install::roles(&harbour.client.0).await?;
+        }
         let definitions: Api<CustomResourceDefinition> = Api::all(harbour.client.0.clone());
         for definition in [
             RestoreRequest::crd(),
@@ -80,6 +92,7 @@ impl World {
             harbour,
             suffix,
             alone,
+            held,
             at_first,
             changed: Mutex::default(),
         };
@@ -159,6 +172,13 @@ impl World {
     /// Ends the world, and takes it off an API server that is not its own.
     pub async fn end(mut self) -> anyhow::Result<()> {
         self.check_bystanders().await?;
+        if let (true, Some(server)) = (self.held, &self.harbour.kubernetes) {
+            let refused = server.rights().refused;
+            anyhow::ensure!(
+                refused.is_empty(),
+                "the roles in deploy/base/rbac.yaml are not enough: {refused:#?}"
+            );
+        }
         // Held until all is gone: the next world may be waiting for it.
         let alone = self.alone.take();
         if alone.is_some() {

@@ -181,7 +181,7 @@ fn needed(config: &Config) -> Vec<Right<'_>> {
     ));
     let group = "argoproj.io";
     for namespace in argocd(config) {
-        let verbs = &["watch", "patch"];
+        let verbs = &["get", "watch", "patch"];
         all.extend(each(group, &["applications"], verbs, namespace, ""));
         all.extend(each(group, &["applicationsets"], &["get"], namespace, ""));
     }

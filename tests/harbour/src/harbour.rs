@@ -148,21 +148,21 @@ impl Harbour {
             tenant.owner.push_str(&setup.suffix);
         }
 
-        let token = match &setup.account {
-            Some(account) => format!("system:serviceaccount:{account}"),
-            None => REFLOAT_KUBERNETES_TOKEN.to_owned(),
-        };
+        let account = setup.account.clone();
+        let accounts = account.map(|account| (REFLOAT_KUBERNETES_TOKEN.to_owned(), account));
         let kubeconfig = folder.path().join("kubeconfig");
         let (server, client) = match &setup.kubeconfig {
             None => {
                 let server = kubernetes::Server::start(kubernetes::Options {
                     gate: gate.clone(),
                     specs: setup.specs.clone(),
+                    accounts: accounts.into_iter().collect(),
                     stop: stop.clone(),
                     ..kubernetes::Options::default()
                 })
                 .await?;
-                tokio::fs::write(&kubeconfig, server.kubeconfig(&token)).await?;
+                let config = server.kubeconfig(REFLOAT_KUBERNETES_TOKEN);
+                tokio::fs::write(&kubeconfig, config).await?;
                 let client = server.client("harbour");
                 (Some(server), client)
             }

@@ -118,6 +118,7 @@ async fn start(
     if up.kubernetes || all {
         let started = kubernetes::Server::start(kubernetes::Options {
             addr,
+            accounts: std::collections::BTreeMap::new(),
             gate: gate.clone(),
             specs: specs.clone(),
             state: up.state.as_ref().map(|_| folder.join("kubernetes")),

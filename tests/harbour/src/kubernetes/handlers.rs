@@ -17,7 +17,7 @@ use super::kinds::{Kind, Origin};
 use super::patch::{Patch, patch};
 use super::pods;
 use super::policy::{self, Review};
-use super::rbac::{self, User, Wish};
+use super::rbac::{self, Accounts, User, Wish};
 use super::read::{list, render};
 use super::request::{Query, Target, View, body, media_type, segments};
 use super::selector::Selector;
@@ -30,10 +30,10 @@ use super::write::{self, Part, Write};
 const LARGEST: usize = 3 * 1024 * 1024;
 
 /// The routes of the API server.
-pub(super) fn router(store: Arc<Store>, write_time: Duration) -> Router {
+pub(super) fn router(store: Arc<Store>, write_time: Duration, accounts: Accounts) -> Router {
     Router::new()
         .fallback(handle)
-        .with_state((store, write_time))
+        .with_state((store, write_time, accounts))
 }
 
 /// How many objects a request has written, where it is not one.
@@ -41,7 +41,7 @@ pub(super) fn router(store: Arc<Store>, write_time: Duration) -> Router {
 struct Writes(u32);
 
 async fn handle(
-    State((store, write_time)): State<(Arc<Store>, Duration)>,
+    State((store, write_time, accounts)): State<(Arc<Store>, Duration, Accounts)>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -50,7 +50,7 @@ async fn handle(
     };
     let path = segments(&head.uri);
     let call = Call {
-        user: User::of(&head.headers),
+        user: User::of(&head.headers, &accounts),
         store,
         method: head.method.clone(),
         headers: head.headers,

@@ -72,6 +72,8 @@ pub struct Options {
     /// time do not wait for one another; a collection is deleted one object after the other, as a server does that
     /// has the one worker of its defaults.
     pub write_time: Duration,
+    /// Service accounts, `namespace:name`, by their tokens.
+    pub accounts: BTreeMap<String, String>,
     /// Ends the server.
     pub stop: CancellationToken,
 }
@@ -84,6 +86,7 @@ impl Default for Options {
             specs: None,
             state: None,
             write_time: Duration::ZERO,
+            accounts: BTreeMap::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -111,6 +114,7 @@ impl Server {
             specs,
             state,
             write_time,
+            accounts,
             stop,
         } = options;
         let store = Arc::new(Store::new());
@@ -121,7 +125,7 @@ impl Server {
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("listen on {addr}"))?;
-        let router = handlers::router(Arc::clone(&store), write_time);
+        let router = handlers::router(Arc::clone(&store), write_time, Arc::new(accounts));
         let (addr, serving) =
             gate::serve(Service::Kubernetes, listener, router, gate, stop.clone())?;
         let tasks = TaskTracker::new();

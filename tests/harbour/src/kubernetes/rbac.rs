@@ -1,12 +1,13 @@
 //! Who asks, and what they may do: role-based access control.
 //!
 //! A token of the form `system:serviceaccount:<namespace>:<name>` is that
-//! service account's, and is held to the roles bound to it. Every other token
-//! is an administrator's. Each rule that let something pass is remembered, and
+//! service account's, and is held to the roles bound to it; so is one that the server
+//! was told of. Every other token is an administrator's. Each rule that let something pass is remembered, and
 //! each request that none let pass, so that a test can find rights that are
 //! missing and rights that nobody needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
@@ -31,6 +32,9 @@ const VERBS: &[&str] = &[
 ];
 const ACCOUNT: &str = "system:serviceaccount:";
 
+/// Service accounts, `namespace:name`, by their tokens.
+pub(super) type Accounts = Arc<BTreeMap<String, String>>;
+
 /// Somebody who sends requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct User {
@@ -40,12 +44,15 @@ pub(super) struct User {
 
 impl User {
     /// Reads the bearer token.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap, accounts: &Accounts) -> Self {
         let token = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
-        Self::with(token)
+        match token.and_then(|token| accounts.get(token)) {
+            Some(account) => Self::with(Some(&format!("{ACCOUNT}{account}"))),
+            None => Self::with(token),
+        }
     }
 
     /// Whom a token belongs to.
