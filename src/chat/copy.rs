@@ -267,6 +267,7 @@ fn messages(view: &View<'_>) -> Vec<Message> {
             text: cut(&text, Message::MOST),
             ask: false,
             asks: None,
+            file: None,
         });
     };
     say(

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::Attachment;
 use super::harmless::{cut, length};
 use super::words::{self, put};
 use crate::request;
@@ -36,6 +37,8 @@ pub struct Message {
     pub ask: bool,
     /// What a reviewer is asked for by it, or was.
     pub asks: Option<Asks>,
+    /// What there is more to it than a message takes, as text.
+    pub file: Option<Attachment>,
 }
 
 /// What a reviewer can be asked for.

@@ -368,9 +368,15 @@ pub async fn verifying(
         volumes,
         ..observed::Verifying::default()
     };
+    let mut uids = Uids::new();
     for (namespace, claim) in claims(client, namespaces).await? {
+        let name = format!("{namespace}/{}", claim.name_any());
+        uids.insert(
+            ("PersistentVolumeClaim", name.clone()),
+            claim.uid().unwrap_or_default(),
+        );
         view.claims.push((
-            format!("{namespace}/{}", claim.name_any()),
+            name,
             claim
                 .status
                 .and_then(|status| status.phase)
@@ -380,13 +386,11 @@ pub async fn verifying(
     let all = ListParams::default();
     for namespace in namespaces {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        view.pods.extend(
-            pods.list(&all)
-                .await?
-                .items
-                .iter()
-                .map(|pod| pod_view(namespace, pod)),
-        );
+        for pod in pods.list(&all).await? {
+            let seen = pod_view(namespace, &pod);
+            uids.insert(("Pod", seen.name.clone()), pod.uid().unwrap_or_default());
+            view.pods.push(seen);
+        }
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
         unready(&mut view, "Deployment", namespace, deployments, |item| {
             (
@@ -423,7 +427,7 @@ pub async fn verifying(
         })
         .await?;
     }
-    explain(client, namespaces, &mut view).await?;
+    explain(client, namespaces, &uids, &mut view).await?;
     Ok(view)
 }
 
@@ -452,11 +456,16 @@ where
     Ok(())
 }
 
+/// The uids of objects by kind and `namespace/name`.
+type Uids = BTreeMap<(&'static str, String), String>;
+
 /// Adds to pods and claims that are not as they should be what the last warning
-/// Event about them says.
+/// Event about them says. Events stay when a namespace is cleared: those of an earlier
+/// object of the same name, which a restore brings back, say nothing of this one.
 async fn explain(
     client: &Client,
     namespaces: &[String],
+    uids: &Uids,
     view: &mut observed::Verifying,
 ) -> anyhow::Result<()> {
     let broken = view.pods.iter().any(|pod| !pod.ready && !pod.ended)
@@ -478,9 +487,14 @@ async fn explain(
             else {
                 continue;
             };
-            let known = last
-                .entry((kind, format!("{namespace}/{name}")))
-                .or_default();
+            let name = format!("{namespace}/{name}");
+            let is_this = uids.iter().any(|((of, known), uid)| {
+                *of == kind && *known == name && about.uid.as_ref().is_none_or(|about| about == uid)
+            });
+            if !is_this {
+                continue;
+            }
+            let known = last.entry((kind, name)).or_default();
             if at >= known.0 {
                 *known = (at, message);
             }

@@ -117,6 +117,14 @@ pub fn lines(
         (None, Some(backup)) => lines.push(format!("- safety backup: {}", backup.name)),
         (None, None) => {}
     }
+    for (pull, does) in [
+        (&status.pause, "self-heal off"),
+        (&status.resume, "self-heal on again"),
+    ] {
+        if let Some(opened) = pull.as_ref().and_then(|pull| pull.opened.as_ref()) {
+            lines.push(format!("- {does}: {}", opened.url));
+        }
+    }
     let phases: Vec<String> = spans(status, created, end)
         .into_iter()
         .map(|(what, from, to)| format!("{what} {}", seconds(to.duration_since(from))))

@@ -111,6 +111,21 @@ async fn self_heal_does_not_come_back_while_velero_writes() -> anyhow::Result<()
         "self-heal came back meanwhile"
     );
     faults.release_restores();
+    let now = || async {
+        let status = world.requests().get(&name).await?.status;
+        anyhow::Ok(refloat::request::phase(&status.unwrap_or_default()))
+    };
+    // On a slow machine it may have stood still for too long once more before that.
+    until(|| async {
+        let now = now().await?;
+        Ok(now == Phase::Stuck || now.is_over())
+    })
+    .await?;
+    if now().await? == Phase::Stuck {
+        refloat
+            .say(&format!("as grace: restore resume {name}"))
+            .await?;
+    }
     world
         .until_phase_through_stuck(&name, Phase::ResumedAsIs)
         .await?;
@@ -180,6 +195,67 @@ async fn who_is_to_choose_is_reminded_at_growing_intervals() -> anyhow::Result<(
         .await?;
     world.until_phase_through_stuck(&name, Phase::Done).await?;
     refloat.stop().await?;
+    world.end().await
+}
+
+/// Where self-heal was off before, Refloat has turned nothing off that it could remind of: whoever is to choose is
+/// reminded of the question itself, ever more rarely, and no more once they have chosen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_reminded_of_where_self_heal_was_off_before() -> anyhow::Result<()> {
+    let world = world().await?;
+    let order = world.order("poseidon1").await?;
+    let off = order.replace("selfHeal: true", "selfHeal: false");
+    assert_ne!(order, off);
+    let platform = &world.harbour.platform;
+    let tenant = world.here("poseidon1");
+    platform
+        .commit_order(&tenant, &off, "Turn self-heal off")
+        .await?;
+    until(|| async {
+        let name = world.here("poseidon1-dev-apps-files");
+        let application = world.application(&name).await?;
+        Ok(application.data["spec"]["syncPolicy"]["automated"]["selfHeal"] == false)
+    })
+    .await?;
+    let bound = SignedDuration::from_millis(150);
+    let config = world
+        .harbour
+        .refloat_config(&format!("{FAST}deadlines: {{ selfHealReminder: 150ms }}\n"))?;
+    let mut refloat = Refloat::start(&config)?;
+    world
+        .harbour
+        .velero
+        .faults()
+        .end_next_restore(Ending::Failed("no such bucket".to_owned()));
+    let name = approved(&world, &mut refloat).await?;
+    let stuck = world.until_phase(&name, Phase::Stuck).await?;
+    let stuck = stuck.status.and_then(|status| status.stuck);
+    let at = stuck.expect("it is stuck").at;
+    let reminders = || async {
+        let status = world.requests().get(&name).await?.status;
+        anyhow::Ok(status.unwrap_or_default().reminders)
+    };
+    until(|| async { Ok(reminders().await?.len() >= 3) }).await?;
+    let mut last = at;
+    for (index, reminder) in reminders().await?.iter().enumerate() {
+        assert_eq!(reminder.about, ReminderOf::Stuck);
+        let least = bound * (1 << index.saturating_sub(1));
+        let pause = reminder.at.duration_since(last);
+        assert!(pause >= least, "{pause:?} before reminder {index}");
+        last = reminder.at;
+    }
+    refloat
+        .until("is stuck, and a person has to choose how to go on")
+        .await?;
+    refloat.say(&format!("restore retry {name}")).await?;
+    world.until_phase_through_stuck(&name, Phase::Done).await?;
+    let chosen = world.requests().get(&name).await?.status;
+    let chosen = chosen.unwrap_or_default();
+    let at = chosen.last_choice_at().expect("somebody chose");
+    assert!(chosen.reminders.iter().all(|reminder| reminder.at <= at));
+    refloat.stop().await?;
+    // What was off before is off now.
+    assert_eq!(world.order("poseidon1").await?, off);
     world.end().await
 }
 

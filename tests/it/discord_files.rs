@@ -13,6 +13,34 @@ fn only(files: Vec<(String, Vec<u8>)>) -> anyhow::Result<(String, Vec<u8>)> {
     }
 }
 
+/// The lines of a table, without how they are set.
+fn lines_of(table: &str) -> Vec<Vec<&str>> {
+    let lines = table.lines().map(|line| line.split_whitespace().collect());
+    lines.collect()
+}
+
+/// Where files may not be attached, the thread says what it can, and that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_without_the_permission_to_attach_goes_on() -> anyhow::Result<()> {
+    let chatted = Chatted::start().await?;
+    let discord = &chatted.discord;
+    discord.permit(ids::CHANNEL, Permission::AttachFiles, false);
+    let refloat = chatted.refloat()?;
+    chatted.ready().await?;
+    let request = chatted.ask().await?;
+    let (thread, question) = chatted.question(&request).await?;
+    let told = discord
+        .message_with(thread, "Attach Files is missing")
+        .await?;
+    assert!(discord.files(told).is_empty());
+    let pressed = discord.press(ids::GRACE, question, "Approve")?;
+    discord.words(pressed).await?;
+    chatted.until_phase(&request, Phase::Done).await?;
+    refloat.stop().await?;
+    chatted.check()?;
+    chatted.world.end().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_pictures_and_logs_are_attached() -> anyhow::Result<()> {
     let chatted = Chatted::start().await?;
@@ -53,6 +81,14 @@ async fn tables_pictures_and_logs_are_attached() -> anyhow::Result<()> {
     // Velero's log, to whoever asked for the restore.
     let request = chatted.ask().await?;
     let (thread, question) = chatted.question(&request).await?;
+    // The whole table of what would become of each object, which the thread shows cut.
+    let told = discord
+        .message_with(thread, "the whole table is attached")
+        .await?;
+    let (name, bytes) = only(discord.files(told))?;
+    assert_eq!(name, format!("{request}-inventory.txt"));
+    let whole = world.plain(&String::from_utf8(bytes)?);
+    assert_eq!(lines_of(&whole), lines_of(&table));
     let pressed = discord.press(ids::GRACE, question, "Approve")?;
     discord.words(pressed).await?;
     chatted.until_phase(&request, Phase::Done).await?;

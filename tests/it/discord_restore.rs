@@ -71,7 +71,8 @@ async fn a_restore_is_carried_through_on_discord() -> anyhow::Result<()> {
     - `stays: belongs to the platform (Application 0-tenant) rbac.authorization.0.io/Ro... (cut)`
     - `stays: every namespace has it ConfigMap 0-dev/kube-root-ca.crt`
     - `stays: every namespace has it ConfigMap 0-dev/openshift-service-ca.crt`
-    - 0 lines more; `restore preview` shows them all
+    - 0 lines more: the whole table is attached
+      <poseidon-name-inventory.txt>
     refloat: Pull request #0 is open: it turns self-heal off in the tenant's order. http://0.0.0.0:0/platform/infra-0-tenants/pull/0
     refloat: <@&0> **Reviewers: please approve or deny.** Read the card and the pull request, then say `approve poseidon-name digest:0`, or `deny request:poseidon-name reason:"..."`. Whoever asked for the restore cannot approve it. A review on the pull request that approves it counts as well.
       (Approve) (Deny)

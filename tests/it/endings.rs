@@ -346,7 +346,10 @@ async fn a_changed_inventory_voids_the_approval() -> anyhow::Result<()> {
     stage.world.harbour.velero.faults().stall_backups(false);
     crate::refloat::until(|| async {
         let request = stage.world.requests().get(&stage.name).await?;
-        Ok(request.status.is_some_and(|status| status.voided.is_some()))
+        let status = request.status.unwrap_or_default();
+        let now = refloat::request::phase(&status);
+        anyhow::ensure!(!now.is_over(), "it is {now:?}, and nobody was asked again");
+        Ok(status.voided.is_some())
     })
     .await?;
     let request = stage.world.until_asked(&stage.name).await?;

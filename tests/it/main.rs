@@ -13,6 +13,7 @@ mod backups_list;
 mod backups_months;
 mod backups_now;
 mod backups_times;
+mod checks;
 mod copies;
 mod definitions;
 mod discord_files;

@@ -173,10 +173,13 @@ async fn a_restart_of_velero_is_stuck_not_silent() -> anyhow::Result<()> {
     let request = world.until_phase(&name, Phase::Stuck).await?;
     let status = request.status.unwrap_or_default();
     assert_eq!(phase(&status), Phase::Stuck);
-    assert_eq!(
-        status.stuck.map(|stuck| stuck.reason),
-        Some(StuckReason::RestoreFailed)
-    );
+    let stuck = status.stuck.expect("it is stuck");
+    assert_eq!(stuck.reason, StuckReason::RestoreFailed, "{stuck:?}");
+    // It is told apart from a bad backup, which nobody should try again.
+    refloat
+        .until("Velero was restarted while it was restoring")
+        .await?;
+    refloat.until("Nothing says that the backup is bad").await?;
     world.harbour.velero.faults().release_restores();
     refloat.say("restore retry").await?;
     world.until_phase_through_stuck(&name, Phase::Done).await?;

@@ -416,16 +416,23 @@ impl World {
 
     /// What a request waits for, in the words of its status.
     pub async fn waits_for(&self, name: &str, words: &str) -> anyhow::Result<()> {
+        let last = Mutex::default();
         until(|| async {
             let request = self.requests().get(name).await?;
             let status = request.status.unwrap_or_default();
-            anyhow::ensure!(!phase(&status).is_over(), "it ended: {:?}", status.ending);
+            let now = phase(&status);
+            *last.lock().expect("no panic holds it") =
+                format!("it is {now:?}: {:?} {:?}", status.waiting, status.stuck);
+            anyhow::ensure!(!now.is_over(), "it ended: {:?}", status.ending);
             Ok(status
                 .waiting
                 .is_some_and(|note| note.message.contains(words)))
         })
         .await
-        .with_context(|| format!("{name} never waited for {words:?}"))
+        .with_context(|| {
+            let last = last.lock().expect("no panic holds it");
+            format!("{name} never waited for {words:?}; {last}")
+        })
     }
 
     /// Fails if anything of the tenants or of any order differs from before.

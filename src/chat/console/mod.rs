@@ -211,15 +211,26 @@ where
             .iter()
             .filter(|message| !shown.contains(&message.key))
             .collect();
-        let lines: Vec<(String, &str)> = news
+        let texts: Vec<String> = news
             .iter()
             .map(|message| {
+                let file = message.file.as_ref().and_then(Attachment::as_text);
+                file.map_or_else(
+                    || message.text.clone(),
+                    |file| format!("{}\n{file}", message.text),
+                )
+            })
+            .collect();
+        let lines: Vec<(String, &str)> = news
+            .iter()
+            .zip(&texts)
+            .map(|(message, text)| {
                 let clock = message
                     .at
                     .to_zoned(self.options.time_zone.clone())
                     .strftime("%H:%M:%S")
                     .to_string();
-                (clock, message.text.as_str())
+                (clock, text.as_str())
             })
             .collect();
         let drawn = match &mut output.view {

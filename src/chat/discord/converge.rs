@@ -18,9 +18,9 @@ use tokio::time::Instant;
 
 use super::memory::{Kept, Place, Question};
 use super::rest::{Call, Lane, RestError, TOO_OLD};
-use super::trouble::Trouble;
+use super::trouble::{MISSING_PERMISSIONS, Trouble};
 use super::{Inner, id_of, lock, show};
-use crate::chat::{Asks, Message, Thread};
+use crate::chat::{Asks, Attachment, Message, Thread};
 use crate::config::Id;
 
 /// Discord's codes.
@@ -385,7 +385,7 @@ impl Pass<'_> {
             (id, false)
         } else {
             let body = show::message(self.thread, message, reviewers);
-            let sent = self.post(thread, body, &message.key).await?;
+            let sent = self.post_with(thread, body, message).await?;
             let button = &sent["components"][0]["components"][0];
             (id_of(&sent)?, button["disabled"] == true)
         };
@@ -483,7 +483,17 @@ impl Pass<'_> {
 
     /// Sends a message; the same key is taken once. Answers with the message as it
     /// is, which may be one that was sent before.
-    async fn post(&self, channel: Id, mut body: Value, key: &str) -> Result<Value, RestError> {
+    async fn post(&self, channel: Id, body: Value, key: &str) -> Result<Value, RestError> {
+        self.send(channel, body, key, None).await
+    }
+
+    async fn send(
+        &self,
+        channel: Id,
+        mut body: Value,
+        key: &str,
+        file: Option<Attachment>,
+    ) -> Result<Value, RestError> {
         body["nonce"] = json!(show::nonce(&self.thread.uid, key));
         body["enforce_nonce"] = json!(true);
         let route = Route::ChannelMessages {
@@ -491,8 +501,30 @@ impl Pass<'_> {
         };
         let call = Call::new(LightMethod::Post, route)
             .body(body)
+            .file(file)
             .lane(self.known.lane());
         self.inner.rest.send(call).await
+    }
+
+    /// Sends a message of the thread with its file; where files may not be attached,
+    /// the words at least, and what is wrong.
+    async fn post_with(
+        &self,
+        channel: Id,
+        body: Value,
+        message: &Message,
+    ) -> Result<Value, RestError> {
+        let mut whole = body.clone();
+        let file = show::attach(&mut whole, message.file.as_ref());
+        let attaches = file.is_some();
+        match self.send(channel, whole, &message.key, file).await {
+            Err(error) if error.code() == Some(MISSING_PERMISSIONS) && attaches => {
+                tracing::warn!(%channel, "a file cannot be attached: the permission Attach Files is missing");
+                self.send(channel, show::without_file(body), &message.key, None)
+                    .await
+            }
+            sent => sent,
+        }
     }
 
     /// A message of the thread by what it says, if an earlier process sent it and

@@ -736,15 +736,8 @@ impl Inner {
             // The words at least, and what is wrong.
             Err(error) if error.code() == Some(MISSING_PERMISSIONS) && file.is_some() => {
                 tracing::warn!(%channel, "a file cannot be attached: the permission Attach Files is missing");
-                let mut body = plain;
-                let note = "(I may not attach files here: the permission Attach Files is missing. \
-                            The same as a slash command needs none.)";
-                body["content"] = json!(format!(
-                    "{}\n{note}",
-                    crate::chat::harmless::cut(body["content"].as_str().unwrap_or_default(), 1800)
-                ));
                 self.rest
-                    .send(Call::new(LightMethod::Post, route).body(body))
+                    .send(Call::new(LightMethod::Post, route).body(show::without_file(plain)))
                     .await
                     .map(|_| ())
             }

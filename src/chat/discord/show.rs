@@ -211,6 +211,15 @@ pub(super) fn attach(body: &mut Value, file: Option<&Attachment>) -> Option<Atta
     Some(file)
 }
 
+/// The words of a message whose file may not be attached, with what is wrong.
+pub(super) fn without_file(mut body: Value) -> Value {
+    const NOTE: &str = "(I may not attach files here: the permission Attach Files is missing. \
+                        The answer to a slash command needs none.)";
+    let words = cut(body["content"].as_str().unwrap_or_default(), 1800);
+    body["content"] = json!(format!("{words}\n{NOTE}"));
+    body
+}
+
 /// The last lines of a text, in at most `most` bytes, with a note.
 fn the_end(text: &str, most: usize) -> String {
     const NOTE: &str = "(the beginning is left out: Discord takes no longer file)\n";

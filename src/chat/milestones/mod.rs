@@ -15,7 +15,7 @@ use super::card::{comparison, from, inventory, source, via, what};
 use super::harmless::{code, cut, harmless, length, link};
 use super::render::View;
 use super::words::{between, bytes, put, sentence};
-use super::{Asks, Message};
+use super::{Asks, Attachment, Message};
 use crate::request::Phase;
 use crate::request::inventory::Comparison;
 use crate::request::preflight::{count, list};
@@ -56,6 +56,7 @@ impl Said {
             text: cut(text, Message::MOST),
             ask,
             asks: digest.map(Asks::Approval),
+            file: None,
         });
     }
 
@@ -81,6 +82,7 @@ impl Said {
                     ),
                     ask: true,
                     asks: Some(Asks::Reason),
+                    file: None,
                 }),
             }
         }
@@ -114,14 +116,14 @@ fn beginning(view: &View<'_>, said: &mut Said) {
         }
         said.say(moment("checked", checked.at), checked.at, text);
         if let Some(compared) = &checked.comparison {
-            held_against(checked, compared, said);
+            held_against(view.name, checked, compared, said);
         }
     }
 }
 
 /// The table of what becomes of each object, cut to what a message takes; the
-/// whole is a preview's.
-fn held_against(checked: &Checked, compared: &Comparison, said: &mut Said) {
+/// whole goes with it as a file.
+fn held_against(name: &str, checked: &Checked, compared: &Comparison, said: &mut Said) {
     /// Room for what stands around the table.
     const MOST: usize = Message::MOST - 500;
     let mut text = "Held against the backup:".to_owned();
@@ -140,16 +142,35 @@ fn held_against(checked: &Checked, compared: &Comparison, said: &mut Said) {
     }
     let total = i64::try_from(compared.rows.len()).unwrap_or(i64::MAX) + compared.left_out;
     text.push_str(&table);
+    let mut file = None;
     if total > shown {
         put(
             &mut text,
             format_args!(
-                "\n- {} more; `restore preview` shows them all",
+                "\n- {} more: the whole table is attached",
                 count(total - shown, "line")
             ),
         );
+        let mut whole = compared.rows.join("\n");
+        if compared.left_out > 0 {
+            put(
+                &mut whole,
+                format_args!(
+                    "\nand {} more, which `restore preview` shows",
+                    count(compared.left_out, "line")
+                ),
+            );
+        }
+        file = Some(Attachment::text(format!("{name}-inventory.txt"), whole));
     }
-    said.say(moment("compared", checked.at), checked.at, text);
+    said.0.push(Message {
+        key: moment("compared", checked.at),
+        at: checked.at,
+        text: cut(&text, Message::MOST),
+        ask: false,
+        asks: None,
+        file,
+    });
 }
 
 fn approval(view: &View<'_>, said: &mut Said) {

@@ -23,6 +23,7 @@ fn messages(request: &RestoreRequest) -> String {
         text: words,
         ask,
         asks: _,
+        file: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };

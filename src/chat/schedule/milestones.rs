@@ -39,6 +39,7 @@ impl Said {
             text: cut(text, Message::MOST),
             ask,
             asks: digest.map(Asks::Approval),
+            file: None,
         });
     }
 
@@ -64,6 +65,7 @@ impl Said {
                     ),
                     ask: true,
                     asks: Some(Asks::Reason),
+                    file: None,
                 }),
             }
         }

@@ -134,6 +134,7 @@ fn messages(request: &ScheduleRequest) -> String {
         text: words,
         ask,
         asks: _,
+        file: _,
     } in &thread.messages
     {
         let ask = if *ask { " (ask)" } else { "" };

@@ -183,7 +183,14 @@ impl Pass<'_> {
                 ),
             );
         }
-        Self::until_deadline(self.from(since), stalls_after, None)
+        match Self::until_deadline(self.from(since), stalls_after, None) {
+            // Nothing reports what somebody else makes in the namespaces: it is looked for.
+            Step::Wait { until, why } if run.started_at.is_some() => Step::Wait {
+                until: until.min(self.after(self.policy.look_again)),
+                why,
+            },
+            step => step,
+        }
     }
 
     /// What somebody else does in the namespaces while Velero restores (S4).

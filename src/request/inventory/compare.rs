@@ -13,7 +13,7 @@ use super::{Fate, LiveObject, Ownership};
 use crate::request::preflight::Holdings;
 
 /// How many rows of a table are kept with the request.
-const ROWS_KEPT: usize = 200;
+const ROWS_KEPT: usize = 1000;
 
 /// What a restore makes of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

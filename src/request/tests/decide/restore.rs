@@ -47,7 +47,7 @@ fn restoring() {
         ("cannot look", due(), see(undiscovered()), 71, "wait 5, saying why"),
         ("cannot look for long", due(), see(undiscovered()), 1870, "stuck: RestoreStalled"),
         ("found", due(), see(found("New")), 81, "record Restore"),
-        ("under way", known("InProgress"), see(found("InProgress")), 81, "wait 1799"),
+        ("under way", known("InProgress"), see(found("InProgress")), 81, "wait 5"),
         ("stalled", known("InProgress"), see(found("InProgress")), 1881, "stuck: RestoreStalled"),
         ("queued", known("New"), see(queue(2)), 81, "wait 899, saying why"),
         ("queued for long", known("New"), see(queue(2)), 9000, "record Queued"),

@@ -270,6 +270,9 @@ impl Model for Machine {
         if disturbs {
             next.left = next.left.checked_sub(1)?;
         }
+        if !matches!(action, Move::Turn(..) | Move::Time) {
+            next.tick();
+        }
         next.seal();
         Some(next)
     }
@@ -353,6 +356,7 @@ pub(super) fn driven_to(mut state: State, wanted: Phase, missing: Option<Guard>)
         }
         if state.phase(0) == Phase::AwaitingApproval && state.requests[0].status.pause.is_some() {
             vote(&mut state, 0, "olav", Verdict::Approve);
+            state.tick();
         }
         state.pass();
     }

@@ -116,7 +116,7 @@ impl State {
             shown: BTreeSet::new(),
         };
         let mut state = Self {
-            now: at(0),
+            now: at(2),
             requests: [request("kari"), request("per")],
             revoked: false,
             order_heals: true,
@@ -350,22 +350,7 @@ impl State {
     pub(super) fn turn(&self, of: usize, fault: Fault, missing: Option<Guard>) -> Option<Self> {
         let step = self.step(of, missing);
         let mut next = self.clone();
-        // No two facts have the same moment, and what has to be a second old is so at
-        // the next turn: short waits only order things.
-        next.now += SignedDuration::from_secs(2);
         match (step, fault) {
-            (Step::Rest, _) => return None,
-            (Step::Wait { why, .. }, Fault::None) => {
-                let said = self.requests[of]
-                    .status
-                    .waiting
-                    .as_ref()
-                    .map(|note| &note.message);
-                if said == why.as_ref() {
-                    return None;
-                }
-                next.record(of, Fact::Waiting(why), missing);
-            }
             (Step::Record(fact), Fault::None) => next.record(of, fact, missing),
             (Step::Act(effect), Fault::None) => {
                 if let Some(fact) = next.act(of, effect) {
@@ -383,13 +368,21 @@ impl State {
                 },
                 missing,
             ),
-            // Nothing was done, so that dying here is the same as not having begun.
-            (Step::Wait { .. } | Step::Record(_), Fault::Refused | Fault::AnswerLost) => {
-                return None;
-            }
+            // What it says that it waits for is for people to read: of it `decide` only reads
+            // that GitHub would not merge, which this GitHub always does. Where nothing was
+            // done, dying is the same as not having begun.
+            (Step::Rest | Step::Wait { .. }, _)
+            | (Step::Record(_), Fault::Refused | Fault::AnswerLost) => return None,
         }
         next.check(missing);
+        next.tick();
         Some(next)
+    }
+
+    /// No two things have the same moment, none has the present one, and what has to be
+    /// a second old is so when the next thing happens: short waits only order things.
+    pub(super) fn tick(&mut self) {
+        self.now += SignedDuration::from_secs(2);
     }
 
     fn record(&mut self, of: usize, mut fact: Fact, missing: Option<Guard>) {
@@ -644,7 +637,6 @@ impl State {
 
     /// A second passes: Kubernetes, Argo CD and Velero do what they have to do.
     pub(super) fn pass(&mut self) {
-        self.now += SignedDuration::from_secs(2);
         let hangs = self.hangs;
         self.objects.retain(|object| !object.terminating || hangs);
         if self.refreshing {
@@ -674,6 +666,7 @@ impl State {
         for name in brought {
             self.bring(&name);
         }
+        self.tick();
     }
 
     fn bring(&mut self, restore: &str) {
