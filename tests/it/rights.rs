@@ -13,6 +13,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use refloat::cli::check::Output;
 use refloat::request::Phase;
 use serde_json::Value;
@@ -654,6 +655,41 @@ async fn the_right_to_delete_does_not_outlive_the_clearing() -> anyhow::Result<(
         refused(bindings.create(&PostParams::default(), &binding).await),
         @r#"rolebindings.rbac.authorization.k8s.io "another" is forbidden: ValidatingAdmissionPolicy 'refloat-bindings' with binding 'refloat-bindings' denied request: no approved request is clearing the namespace "poseidon1-test""#
     );
+    binding.metadata.namespace = Some("openshift-adp".to_owned());
+    let of_platform: Api<RoleBinding> = Api::namespaced(as_refloat.clone(), "openshift-adp");
+    insta::assert_snapshot!(
+        refused(of_platform.create(&PostParams::default(), &binding).await),
+        @r#"rolebindings.rbac.authorization.k8s.io "another" is forbidden: ValidatingAdmissionPolicy 'refloat-bindings' with binding 'refloat-bindings' denied request: Refloat clears no namespace of the platform."#
+    );
+    let platform = serde_json::json!({
+        "metadata": {"name": "openshift-other", "labels": {"refloat.dev/copy-of": "poseidon1-dev"}},
+    });
+    insta::assert_snapshot!(
+        refused(namespaces.create(&PostParams::default(), &serde_json::from_value(platform)?).await),
+        @r#"namespaces "openshift-other" is forbidden: ValidatingAdmissionPolicy 'refloat-namespaces' with binding 'refloat-namespaces' denied request: Refloat makes no namespace of the platform."#
+    );
+    // It asks Argo CD to look and to sync, and can change nothing of an Application.
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "argoproj.io",
+        "v1alpha1",
+        "Application",
+    ));
+    let found = world.application("poseidon1-dev-apps-files").await?;
+    let theirs = found.namespace().context("it is in no namespace")?;
+    let applications: Api<DynamicObject> = Api::namespaced_with(as_refloat.clone(), &theirs, &kind);
+    let heals = serde_json::json!({"spec": {"syncPolicy": null}});
+    let patched = applications
+        .patch(
+            &found.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&heals),
+        )
+        .await;
+    insta::assert_snapshot!(
+        refused(patched),
+        @r#"applications.argoproj.io "poseidon1-dev-apps-files" is forbidden: ValidatingAdmissionPolicy 'refloat-applications' with binding 'refloat-applications' denied request: Refloat asks Argo CD to look or to sync, and changes no Application."#
+    );
+    binding.metadata.namespace = Some("poseidon1-test".to_owned());
     binding.role_ref.name = "refloat-read".to_owned();
     insta::assert_snapshot!(
         refused(bindings.create(&PostParams::default(), &binding).await),
