@@ -179,6 +179,16 @@ async fn a_storage_location_that_is_down_is_refused() -> anyhow::Result<()> {
     world.end().await
 }
 
+/// A person has things left as they are: self-heal comes back, and all ends.
+async fn resumed_as_is(world: World, mut refloat: Refloat, name: &str) -> anyhow::Result<()> {
+    refloat.say(&format!("restore resume {name}")).await?;
+    world
+        .until_phase_through_stuck(name, Phase::ResumedAsIs)
+        .await?;
+    refloat.stop().await?;
+    world.end().await
+}
+
 /// A Restore that stands in the middle, for as long as the test wants.
 async fn halfway(world: &World, refloat: &mut Refloat) -> anyhow::Result<String> {
     world.harbour.velero.faults().stall_restores_at(1);
@@ -268,12 +278,7 @@ async fn a_commit_while_velero_restores_is_told() -> anyhow::Result<()> {
     );
     world.harbour.velero.faults().release_restores();
     world.until_phase(&name, Phase::Stuck).await?;
-    refloat.say(&format!("restore resume {name}")).await?;
-    world
-        .until_phase_through_stuck(&name, Phase::ResumedAsIs)
-        .await?;
-    refloat.stop().await?;
-    world.end().await
+    resumed_as_is(world, refloat, &name).await
 }
 
 /// What does not come up is told with what the last Event about it says; an Event about what was deleted, which had the
@@ -349,12 +354,7 @@ async fn what_does_not_come_up_is_told_with_its_events() -> anyhow::Result<()> {
         stuck.message
     );
     refloat.until(probe).await?;
-    refloat.say(&format!("restore resume {name}")).await?;
-    world
-        .until_phase_through_stuck(&name, Phase::ResumedAsIs)
-        .await?;
-    refloat.stop().await?;
-    world.end().await
+    resumed_as_is(world, refloat, &name).await
 }
 
 /// Velero warns of what was kept and differs from the backup: that is counted, and not spread out before people.
