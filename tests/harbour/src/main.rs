@@ -36,7 +36,8 @@ enum Command {
     reason = "each is a flag of the command line"
 )]
 struct Up {
-    /// GitHub's REST API over bare Git repositories.
+    /// GitHub's REST API over bare Git repositories, which can be cloned; they are in `git` below
+    /// --state, and whatever is pushed into them there is seen at once.
     #[arg(long)]
     github: bool,
     /// A Kubernetes API server, with controllers for workloads and volumes.
@@ -172,6 +173,7 @@ async fn start(
             json!({
                 "api": started.api_url(),
                 "repository": format!("{}/{}", ORDERS.0, ORDERS.1),
+                "clone": started.clone_url(ORDERS.0, ORDERS.1),
                 "token": REFLOAT_GITHUB_TOKEN,
                 "git": git_root,
             }),
@@ -227,6 +229,7 @@ async fn start(
         options.addr = addr;
         options.gate = gate;
         let started = velero::start(client.clone(), options).await?;
+        started.report_node_agent(Some(3)).await?;
         told.insert(
             "velero".to_owned(),
             json!({ "namespace": "openshift-adp", "storage": format!("http://{}", started.addr()) }),

@@ -1,4 +1,5 @@
-//! GitHub's REST API, version 2022-11-28, over real bare Git repositories.
+//! GitHub's REST API, version 2022-11-28, over real bare Git repositories, which can be
+//! cloned from the same address.
 //!
 //! What Git knows is read from Git at each request, so that it does not matter
 //! who moved a branch; pull requests, reviews, comments and checks are kept
@@ -31,6 +32,7 @@ mod spec;
 mod state;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod users;
 mod views;
 mod webhooks;

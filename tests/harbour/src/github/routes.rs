@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use serde_json::json;
 
 use super::auth::{Caller, caller};
@@ -16,7 +16,7 @@ use super::hub::{Hub, Scope};
 use super::reply::{Ask, Reply, decode};
 use super::{
     checks, commits, contents, gitdata, issues, merge, protection, pulls, refs, reviews, shapes,
-    users,
+    transport, users,
 };
 
 const VERSION: &str = "2022-11-28";
@@ -25,6 +25,10 @@ const MAX_BODY: usize = 32 << 20;
 /// Answers one request.
 pub(super) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
+    if let Some(asked) = transport::asked(head.uri.path()) {
+        let (root, query) = (&hub.git_root, query(&head.uri));
+        return transport::answer(root, &asked, &head.method, &query, &head.headers, body).await;
+    }
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     let path = head.uri.path();
     let path = path
@@ -41,12 +45,9 @@ pub(super) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Res
                 Ok(()) => match to_bytes(body, MAX_BODY).await {
                     Err(_) => Err(ApiError::new(413, "Payload too large")),
                     Ok(body) => {
-                        let query = Query::try_from_uri(&head.uri)
-                            .map(|Query(query)| query)
-                            .unwrap_or_default();
                         let url = format!("{}{path}", hub.api);
                         let ask = Ask {
-                            query,
+                            query: query(&head.uri),
                             body,
                             raw: wants_raw(&head.headers),
                             url,
@@ -80,6 +81,12 @@ pub(super) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Res
         headers.insert("x-github-request-id", id);
     }
     response
+}
+
+/// What stands behind `?`, in order; nothing if it cannot be read.
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let read = Query::try_from_uri(uri);
+    read.map(|Query(query)| query).unwrap_or_default()
 }
 
 fn admit(

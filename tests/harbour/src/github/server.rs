@@ -110,6 +110,12 @@ impl Server {
         self.hub.api.clone()
     }
 
+    /// Where a repository below the Git root can be cloned from:
+    /// `http://<address>/<owner>/<repo>.git`.
+    pub fn clone_url(&self, owner: &str, repo: &str) -> String {
+        format!("{}/{owner}/{repo}.git", self.hub.html)
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr

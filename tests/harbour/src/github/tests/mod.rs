@@ -4,6 +4,7 @@
 mod contract;
 mod models;
 mod rules;
+mod transport;
 
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};

@@ -1,0 +1,242 @@
+//! The repositories, read by `git` itself over HTTP.
+
+use std::process::Output;
+
+use tokio::process::Command;
+
+use super::{FILE, OWNER, REPO, World};
+use crate::github::transport::asked;
+
+impl World {
+    /// The address of a repository.
+    fn clone_url(&self, repo: &str) -> String {
+        self.server.clone_url(OWNER, repo)
+    }
+
+    /// Runs `git` in a folder of this world, as somebody whom nothing can be asked.
+    async fn git(&self, args: &[&str]) -> Output {
+        Command::new("git")
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_AUTHOR_NAME", "Ada")
+            .env("GIT_AUTHOR_EMAIL", "ada@example.com")
+            .env("GIT_COMMITTER_NAME", "Ada")
+            .env("GIT_COMMITTER_EMAIL", "ada@example.com")
+            .env("LC_ALL", "C")
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_PROTOCOL")
+            .env_remove("http_proxy")
+            .output()
+            .await
+            .unwrap()
+    }
+
+    /// The same; fails unless `git` succeeds, and gives what it wrote.
+    async fn git_well(&self, args: &[&str]) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.git(args).await;
+        let said = String::from_utf8_lossy(&stderr);
+        assert!(status.success(), "git {args:?}: {said}");
+        String::from_utf8(stdout).unwrap()
+    }
+
+    /// Asks as no `git` would, and gives the status and the body.
+    async fn curl(&self, method: &str, target: &str) -> (u16, String) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.server.addr())
+            .await
+            .unwrap();
+        let asked = format!(
+            "{method} {target} HTTP/1.1\r\nHost: harbour\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
+    }
+}
+
+/// In each version of the protocol: where the branches are, a clone, and what came since.
+#[tokio::test]
+async fn git_reads_a_repository() {
+    let world = World::new().await;
+    let url = world.clone_url(REPO);
+    for version in ["0", "1", "2"] {
+        let protocol = format!("protocol.version={version}");
+        let listed = world.git_well(&["-c", &protocol, "ls-remote", &url]).await;
+        let tip = world.tip("main").await;
+        assert!(
+            listed.contains(&format!("{tip}\trefs/heads/main")),
+            "{listed}"
+        );
+
+        let copy = format!("copy-{version}");
+        world
+            .git_well(&["-c", &protocol, "clone", "--quiet", &url, &copy])
+            .await;
+        let file = world.dir.path().join(&copy).join(FILE);
+        let original = world
+            .server
+            .read_file(OWNER, REPO, "main", FILE)
+            .await
+            .unwrap();
+        assert_eq!(std::fs::read(&file).ok(), original);
+
+        // What comes later is fetched by the id of its commit, as Argo CD does it.
+        let content = format!("appname: poseidon\nversion: {version}\n");
+        let new = world.branch("main", &content).await;
+        let fetch = [
+            "-C", &copy, "-c", &protocol, "fetch", "--quiet", "origin", &new,
+        ];
+        world.git_well(&fetch).await;
+        let name = format!("FETCH_HEAD:{FILE}");
+        let shown = world.git_well(&["-C", &copy, "show", &name]).await;
+        assert_eq!(shown, content);
+    }
+}
+
+/// A client that has much to say packs it.
+#[tokio::test]
+async fn what_comes_packed_is_understood() {
+    let world = World::new().await;
+    let url = world.clone_url(REPO);
+    world.git_well(&["clone", "--quiet", &url, "copy"]).await;
+    // Commits that only the copy has are told to the server at the next fetch.
+    for at in 0..40 {
+        let message = format!("Commit {at}");
+        let commit = [
+            "-C",
+            "copy",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            &message,
+        ];
+        world.git_well(&commit).await;
+    }
+    let new = world.branch("main", "appname: poseidon\nmore: 1\n").await;
+    let Output { status, stderr, .. } = Command::new("git")
+        .args([
+            "-C",
+            "copy",
+            "-c",
+            "protocol.version=0",
+            "fetch",
+            "origin",
+            "main",
+        ])
+        .current_dir(world.dir.path())
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_TRACE_CURL", "1")
+        .env_remove("http_proxy")
+        .output()
+        .await
+        .unwrap();
+    let trace = String::from_utf8_lossy(&stderr).to_lowercase();
+    assert!(status.success(), "{trace}");
+    assert!(
+        trace.contains("content-encoding: gzip"),
+        "nothing was packed"
+    );
+    let at = world.git_well(&["-C", "copy", "rev-parse", "FETCH_HEAD"]);
+    assert_eq!(at.await.trim(), new);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let world = World::new().await;
+    // A repository beside the root, which no name may lead to.
+    let outside = world.dir.path().join("outside.git");
+    world
+        .git_well(&["init", "--quiet", "--bare", outside.to_str().unwrap()])
+        .await;
+    let missing = world.clone_url("missing");
+    let refused = world.git(&["clone", "--quiet", &missing, "copy"]).await;
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("not found"), "{said}");
+    for path in [
+        "/platform/missing.git",
+        "/../outside.git",
+        "/%2e%2e/outside.git",
+        "/platform/..%2f..%2foutside.git",
+        "/platform%2f../outside.git",
+        "/platform/.git",
+        "/-c/orders.git",
+        "//orders.git",
+    ] {
+        let target = format!("{path}/info/refs?service=git-upload-pack");
+        let (status, said) = world.curl("GET", &target).await;
+        assert_eq!(status, 404, "{path}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_can_be_pushed() {
+    let world = World::new().await;
+    let url = world.clone_url(REPO);
+    world.git_well(&["clone", "--quiet", &url, "copy"]).await;
+    let empty = [
+        "-C",
+        "copy",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-m",
+        "Mine",
+    ];
+    world.git_well(&empty).await;
+    let before = world.tip("main").await;
+    let refused = world.git(&["-C", "copy", "push", "origin", "main"]).await;
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("403"), "{said}");
+    assert_eq!(world.tip("main").await, before);
+
+    let at = format!("/{OWNER}/{REPO}.git");
+    for (method, target, expected) in [
+        ("POST", format!("{at}/git-receive-pack"), 403),
+        (
+            "GET",
+            format!("{at}/info/refs?service=git-receive-pack"),
+            403,
+        ),
+        ("GET", format!("{at}/info/refs"), 403),
+        (
+            "DELETE",
+            format!("{at}/info/refs?service=git-upload-pack"),
+            405,
+        ),
+        ("GET", format!("{at}/git-upload-pack"), 405),
+    ] {
+        let (status, said) = world.curl(method, &target).await;
+        assert_eq!(status, expected, "{method} {target}: {said}");
+    }
+}
+
+/// Git's addresses end in `.git`, and the REST API's do not.
+#[test]
+fn the_two_interfaces_do_not_meet() {
+    assert!(asked("/platform/orders.git/info/refs").is_some());
+    assert!(asked("/platform/orders.git/git-upload-pack").is_some());
+    for rest in [
+        "/",
+        "/repos/platform/orders",
+        "/repos/platform/orders.git",
+        "/repos/info/refs",
+        "/platform/orders/info/refs",
+        "/api/v3/repos/platform/orders.git/info/refs",
+    ] {
+        assert_eq!(asked(rest), None, "{rest}");
+    }
+}
