@@ -175,6 +175,11 @@ fn pull_context(
             .checked
             .context("the order was not found yet")?
             .order_path,
+        branch: opened(request, which).map(|opened| opened.branch.clone()),
+        pause: match which {
+            Which::Pause => None,
+            Which::Resume => opened(request, Which::Pause).cloned(),
+        },
         record: match which {
             Which::Pause => None,
             Which::Resume => facts.pause.map(|pause| pause.record),

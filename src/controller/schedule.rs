@@ -10,7 +10,7 @@ use super::Context;
 use super::machine::{Machine, created, uid};
 use super::wake::Wake;
 use crate::effects::github::{
-    Closing, Looking, Merging, Proposal, Proposed, describe_schedule, mirrored,
+    Among, Closing, Looking, Merging, Proposal, Proposed, describe_schedule, mirrored,
 };
 use crate::effects::{argocd, schedules};
 use crate::order::{OrderError, ScheduleName};
@@ -331,6 +331,8 @@ async fn act(
             let branch = branch(&request.name_any(), &uid(request));
             let proposal = Proposal {
                 branch: &branch,
+                among: Among::Newest,
+                again: None,
                 path: &checked.order_path,
                 title: &title,
                 body: &body,

@@ -8,7 +8,7 @@ use harbour::world::Shape;
 use refloat::request::{Phase, RestoreStatus, phase};
 
 use crate::endings::{REQUEST, Stage};
-use crate::refloat::{FAST, until};
+use crate::refloat::{FAST, Refloat, until};
 
 const PACE: &str = "pace: { pullRequests: 50ms, lookAgain: 20ms }";
 
@@ -301,6 +301,64 @@ async fn a_reviewer_who_has_just_left_the_team_does_not_approve() -> anyhow::Res
     stage.world.until_phase(&stage.name, Phase::Done).await?;
     let approved = stage.status().await?.approved.expect("it was approved");
     assert_eq!(approved.by, "linus");
+    stage.ends(Phase::Done).await
+}
+
+/// Nor does a review by them, if the poll that finds it comes just after another request's,
+/// with which it shares what both ask alike as long as there is no review.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_is_held_against_the_team_of_now() -> anyhow::Result<()> {
+    let world = Stage::world(Shape::full()).await?;
+    let github = world.harbour.github.clone();
+    let both = ["grace-platform", "linus-platform"];
+    github.add_team(ORDERS.0, "reviewers", &both)?;
+    // What is shared is half a poll old at most; the second request is looked at
+    // a moment after the first.
+    let config = world.harbour.refloat_config(
+        "approval: { coversResume: true, team: platform/reviewers }\n\
+         pace: { pullRequests: 4s, lookAgain: 20ms }",
+    )?;
+    world.harbour.gate.keep_journal();
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.order("poseidon1").await?;
+    let mut refloat = Refloat::start(&config)?;
+    let line = "as odd: restore request tenant:triton2 namespaces:prod reason:other";
+    let other = world.ask(&mut refloat, line).await?;
+    world.until_asked(&other).await?;
+    let name = world.ask(&mut refloat, REQUEST).await?;
+    world.until_asked(&name).await?;
+    let mut stage = Stage {
+        world,
+        refloat,
+        name,
+        before,
+        order,
+    };
+    let opened = stage.status().await?.pause.and_then(|pause| pause.opened);
+    let number = opened.expect("it is open").number;
+    let reads = || {
+        let journal = stage.world.harbour.gate.journal();
+        let members = "/teams/reviewers/members";
+        let asked = journal
+            .iter()
+            .filter(|entry| entry.call.target.contains(members));
+        asked.count()
+    };
+    let known = reads();
+    until(|| async { Ok(reads() > known) }).await?;
+    let known = reads();
+    github.add_team(ORDERS.0, "reviewers", &["linus-platform"])?;
+    let approve = ReviewEvent::Approve;
+    stage.review(number, "grace-platform", approve).await?;
+    until(|| async { Ok(reads() > known) }).await?;
+    stage.review(number, "linus-platform", approve).await?;
+    let (world, name) = (&stage.world, &stage.name);
+    world.until_phase(name, Phase::Done).await?;
+    let approved = stage.status().await?.approved.expect("it was approved");
+    assert_eq!(approved.by, "linus");
+    let withdraw = format!("as odd: restore withdraw {other}");
+    stage.refloat.say(&withdraw).await?;
+    stage.world.until_phase(&other, Phase::Withdrawn).await?;
     stage.ends(Phase::Done).await
 }
 

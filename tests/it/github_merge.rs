@@ -1,5 +1,6 @@
 //! Merging: by Refloat under protection, by others, and after the end.
 
+use anyhow::Context as _;
 use harbour::gate::{Fate, Service};
 use harbour::github::{MergeMethod, Protection, PullStatus};
 use harbour::world::ORDERS;
@@ -223,4 +224,92 @@ async fn a_merge_by_somebody_else_after_the_approval_counts() -> anyhow::Result<
     assert_eq!(pulls.len(), 2);
     assert!(matches!(&pulls[0].status, PullStatus::Merged { by, .. } if by == "linus-platform"));
     stage.ends(Phase::Done).await
+}
+
+/// What somebody does between the pause and the way back.
+#[derive(Clone, Copy, Debug)]
+enum Meanwhile {
+    Squashes,
+    DeletesTheBranch,
+    PushesToTheBranch,
+    ChangesTheOrder,
+}
+
+/// The way back is one more commit on the branch of the pause, if the base holds what was
+/// merged from there as it was. Else it has a branch of its own; either way it brings back
+/// exactly what stood there before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_uses_the_branch_again_where_that_is_safe() -> anyhow::Result<()> {
+    for (meanwhile, again) in [
+        (Meanwhile::Squashes, false),
+        (Meanwhile::DeletesTheBranch, false),
+        (Meanwhile::PushesToTheBranch, true),
+        (Meanwhile::ChangesTheOrder, true),
+    ] {
+        let mut stage = Stage::asked(Shape::small(), FAST).await?;
+        let github = stage.world.harbour.github.clone();
+        let pause = stage.pull().await?;
+        let method = match meanwhile {
+            Meanwhile::Squashes => MergeMethod::Squash,
+            _ => MergeMethod::Merge,
+        };
+        // A merge is no approval: it is still waited for.
+        github
+            .merge_as(ORDERS.0, ORDERS.1, pause.number, "ada-poseidon", method)
+            .await?;
+        let mut order = stage.order.clone();
+        match meanwhile {
+            Meanwhile::Squashes => {}
+            Meanwhile::DeletesTheBranch => {
+                github
+                    .delete_branch(ORDERS.0, ORDERS.1, &pause.head)
+                    .await?;
+            }
+            Meanwhile::PushesToTheBranch => {
+                github
+                    .push_to(
+                        ORDERS.0,
+                        ORDERS.1,
+                        &pause.head,
+                        "ada-poseidon",
+                        "One more thing",
+                        &[("README.md", Some(b"hello"))],
+                    )
+                    .await?;
+            }
+            Meanwhile::ChangesTheOrder => {
+                order.push_str("# Seen by the platform team.\n");
+                let paused = stage.world.order("poseidon1").await?;
+                let text = format!("{paused}# Seen by the platform team.\n");
+                let checked = stage.status().await?.checked.expect("it was checked");
+                github
+                    .commit_files(
+                        ORDERS.0,
+                        ORDERS.1,
+                        "main",
+                        "Seen",
+                        "grace-platform",
+                        &[(&checked.order_path, Some(text.as_bytes()))],
+                    )
+                    .await?;
+            }
+        }
+        stage.refloat.say("as linus: approve").await?;
+        stage
+            .world
+            .until_phase(&stage.name, Phase::Done)
+            .await
+            .with_context(|| format!("{meanwhile:?}"))?;
+        let pulls = stage.world.harbour.pulls().await?;
+        assert_eq!(pulls.len(), 2, "{meanwhile:?}");
+        assert_eq!(pulls[1].head == pause.head, again, "{meanwhile:?}");
+        // What somebody pushed to the merged branch came nowhere.
+        let readme = github
+            .read_file(ORDERS.0, ORDERS.1, "main", "README.md")
+            .await?;
+        assert_ne!(readme.as_deref(), Some(b"hello".as_slice()));
+        stage.order = order;
+        stage.ends(Phase::Done).await?;
+    }
+    Ok(())
 }

@@ -28,6 +28,12 @@ impl Hooked {
         rule: impl FnMut(&Delivery) -> Sending + Send + 'static,
     ) -> anyhow::Result<Self> {
         let world = Stage::world(Shape::small()).await?;
+        world.harbour.github.add_team(
+            ORDERS.0,
+            "reviewers",
+            &["grace-platform", "linus-platform"],
+        )?;
+        world.harbour.gate.keep_journal();
         let address = {
             let free = std::net::TcpListener::bind("127.0.0.1:0")?;
             free.local_addr()?.to_string()
@@ -107,6 +113,43 @@ async fn a_webhook_is_seen_at_once_and_its_double_is_refused() -> anyhow::Result
     assert!(hooked.get("/healthz").await?.contains("200 OK"));
     assert!(hooked.get("/readyz").await?.contains("200 OK"));
     hooked.check()?;
+    hooked.stage.ends(Phase::Done).await
+}
+
+/// A review by whoever left the team a moment ago is none, although the team was read for
+/// the same request less than half a poll before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_has_the_team_read_anew() -> anyhow::Result<()> {
+    let rules = "approval: { coversResume: true, team: platform/reviewers }\n\
+                 pace: { pullRequests: 10m, lookAgain: 20ms }";
+    let hooked = Hooked::start(rules, |_| Sending::Once).await?;
+    let world = &hooked.stage.world;
+    let reads = || {
+        let journal = world.harbour.gate.journal();
+        let members = "/teams/reviewers/members";
+        let asked = journal
+            .iter()
+            .filter(|entry| entry.call.target.contains(members));
+        asked.count()
+    };
+    until(|| async { Ok(reads() > 0) }).await?;
+    let github = world.harbour.github.clone();
+    github.add_team(ORDERS.0, "reviewers", &["linus-platform"])?;
+    let before = reads();
+    let number = hooked.stage.pull().await?.number;
+    let approve = ReviewEvent::Approve;
+    hooked
+        .stage
+        .review(number, "grace-platform", approve)
+        .await?;
+    until(|| async { Ok(reads() > before) }).await?;
+    hooked
+        .stage
+        .review(number, "linus-platform", approve)
+        .await?;
+    world.until_phase(&hooked.stage.name, Phase::Done).await?;
+    let approved = hooked.stage.status().await?.approved;
+    assert_eq!(approved.expect("it was approved").by, "linus");
     hooked.stage.ends(Phase::Done).await
 }
 

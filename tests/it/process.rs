@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use harbour::Setup;
-use harbour::gate::{Fate, Service};
+use harbour::gate::{Fate, Gate, RuleId, Service};
 use harbour::world::Shape;
 use hyper::Method;
-use refloat::request::{Phase, phase as phase_of};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Api, ResourceExt};
+use refloat::request::Phase;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -128,67 +131,232 @@ async fn it_is_ready_soon_and_ends_when_it_is_told_to() -> anyhow::Result<()> {
     world.end().await
 }
 
-/// Told to stop in the moment in which a phase is written down, in each phase of a restore:
-/// it ends in time, and the next one goes on from there.
+/// A sort of request, and how one of it is asked for.
+struct Sort {
+    kind: &'static str,
+    plural: &'static str,
+    line: &'static str,
+    phases: &'static [&'static str],
+}
+
+const CHECKING: &str = "Checking";
+
+impl Sort {
+    fn requests(&self, world: &World) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk("refloat.dev", "v1alpha1", self.kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, self.plural);
+        let namespace = world.requests().namespace().unwrap_or_default().to_owned();
+        Api::namespaced_with(world.harbour.client.0.clone(), &namespace, &resource)
+    }
+
+    /// The phase of the only request that there is, as its status says.
+    async fn phase(&self, world: &World) -> anyhow::Result<String> {
+        let listed = self.requests(world).list(&ListParams::default()).await?;
+        let request = listed.items.first().context("there is no request")?;
+        let conditions = request.data.pointer("/status/conditions");
+        let progressing = conditions
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "Progressing");
+        Ok(progressing
+            .and_then(|condition| condition["reason"].as_str())
+            .unwrap_or(CHECKING)
+            .to_owned())
+    }
+
+    /// Holds up what reaches a phase, so that the signal is there before its end: the
+    /// answer to the write, or, as long as it is checked, whatever is asked of GitHub.
+    fn reaches(&self, gate: &Gate, phase: &'static str) -> (Arc<AtomicBool>, RuleId) {
+        let reached = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&reached);
+        let plural = self.plural;
+        let mut is_made = false;
+        let rule = gate.add(move |call| {
+            is_made |= call.method == Method::POST && call.path().ends_with(plural);
+            let writes = call.method == Method::PUT && call.path().contains(plural);
+            let checks = phase == CHECKING && is_made && call.service == Service::Github;
+            let late = if checks {
+                // Longer than it may take to stop: the check cannot end before.
+                Duration::from_secs(60)
+            } else if writes && phase_in(call).as_deref() == Some(phase) {
+                Duration::from_secs(1)
+            } else {
+                return Fate::Pass;
+            };
+            seen.store(true, Ordering::SeqCst);
+            Fate::Late(late)
+        });
+        (reached, rule)
+    }
+
+    /// Asks for one, and tells Refloat to stop in the moment in which a phase is reached, in
+    /// each phase: it ends in time, and the next one goes on from there. `says` is what
+    /// people say before a phase can come.
+    async fn stopped_in_each(
+        &self,
+        world: &World,
+        says: impl AsyncFn(&str, &str) -> anyhow::Result<Option<String>>,
+    ) -> anyhow::Result<String> {
+        let mut name = String::new();
+        for phase in self.phases {
+            // Before it starts, since it goes on at once.
+            let (seen, rule) = self.reaches(&world.harbour.gate, phase);
+            let mut running = Running::start(world, "", &[])?;
+            if name.is_empty() {
+                running.say(&world.here(self.line)).await?;
+                let requests = self.requests(world);
+                until(|| async {
+                    Ok(!requests
+                        .list(&ListParams::default())
+                        .await?
+                        .items
+                        .is_empty())
+                })
+                .await
+                .context("nothing came of the line")?;
+                let listed = requests.list(&ListParams::default()).await?;
+                let made = listed.items.first().context("the request is gone")?;
+                name = made.name_any();
+            }
+            if let Some(line) = says(phase, &name).await? {
+                running.say(&line).await?;
+            }
+            until(|| async { Ok(seen.load(Ordering::SeqCst)) })
+                .await
+                .with_context(|| (*phase).to_owned())?;
+            running.stop().await.with_context(|| (*phase).to_owned())?;
+            world.harbour.gate.remove(rule);
+            let now = self.phase(world).await?;
+            anyhow::ensure!(now == *phase, "stopped in {phase}, it is {now}");
+        }
+        Ok(name)
+    }
+}
+
+fn is_skipped() -> bool {
+    let skipped = external().is_some();
+    if skipped {
+        println!("skipped: only the harbour's own API server tells which phase is written");
+    }
+    skipped
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_can_be_stopped_in_any_phase() -> anyhow::Result<()> {
-    if external().is_some() {
-        println!("skipped: only the harbour's own API server tells which phase is written");
+    if is_skipped() {
         return Ok(());
     }
     let world = small().await?;
     let before = world.harbour.platform.snapshot().await?;
     let order = world.order("poseidon1").await?;
-    let gate = &world.harbour.gate;
-    // The answer to the write that reaches the phase comes late, so that the signal is
-    // there before it.
-    let reached = |phase: Phase| {
-        let reached = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&reached);
-        let rule = gate.add(move |call| {
-            let writes = call.method == Method::PUT && call.path().contains("restorerequests");
-            if writes && phase_in(call).as_deref() == Some(phase.name()) {
-                seen.store(true, Ordering::SeqCst);
-                return Fate::Late(Duration::from_secs(1));
-            }
-            Fate::Pass
-        });
-        (reached, rule)
+    let restore = Sort {
+        kind: "RestoreRequest",
+        plural: "restorerequests",
+        line: "restore request tenant:poseidon1 namespaces:dev schedule:daily reason:stop",
+        phases: &[
+            CHECKING,
+            "AwaitingApproval",
+            "Pausing",
+            "Settling",
+            "Protecting",
+            "Clearing",
+            "Restoring",
+            "Verifying",
+            "Resuming",
+        ],
     };
-    let mut name = String::new();
-    for phase in [
-        Phase::AwaitingApproval,
-        Phase::Pausing,
-        Phase::Settling,
-        Phase::Protecting,
-        Phase::Clearing,
-        Phase::Restoring,
-        Phase::Verifying,
-        Phase::Resuming,
-    ] {
-        // Before it starts, since it goes on at once.
-        let (seen, rule) = reached(phase);
-        let mut running = Running::start(&world, "", &[])?;
-        if phase == Phase::AwaitingApproval {
-            let line = "restore request tenant:poseidon1 namespaces:dev schedule:daily reason:stop";
-            name = running.ask(&world, line).await?;
-        }
-        if phase == Phase::Pausing {
-            world.until_asked(&name).await?;
-            running.say(&format!("as grace: approve {name}")).await?;
-        }
-        until(|| async { Ok(seen.load(Ordering::SeqCst)) })
-            .await
-            .with_context(|| phase.name())?;
-        running.stop().await.with_context(|| phase.name())?;
-        gate.remove(rule);
-        let status = world.requests().get(&name).await?.status;
-        anyhow::ensure!(status.as_ref().map(phase_of) == Some(phase), "{status:?}");
-    }
+    let name = restore
+        .stopped_in_each(&world, async |phase, name| {
+            if phase != "Pausing" {
+                return Ok(None);
+            }
+            world.until_asked(name).await?;
+            Ok(Some(format!("as grace: approve {name}")))
+        })
+        .await?;
     let running = Running::start(&world, "", &[])?;
     world.until_phase(&name, Phase::Done).await?;
     world.check_restored(&name, &before, &order).await?;
     running.stop().await?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_stopped_in_any_phase_of_a_schedule() -> anyhow::Result<()> {
+    if is_skipped() {
+        return Ok(());
+    }
+    let world = small().await?;
+    let schedule = Sort {
+        kind: "ScheduleRequest",
+        plural: "schedulerequests",
+        line: "schedule add tenant:poseidon1 name:nightly when:\"every day at 03:30\" keep:4w",
+        phases: &[
+            CHECKING,
+            "AwaitingApproval",
+            "Merging",
+            "Applying",
+            "Confirming",
+        ],
+    };
+    let name = schedule
+        .stopped_in_each(&world, async |phase, name| {
+            if phase != "Merging" {
+                return Ok(None);
+            }
+            world.until_schedule_asked(name).await?;
+            Ok(Some(format!("as grace: approve {name}")))
+        })
+        .await?;
+    let running = Running::start(&world, "", &[])?;
+    world.run_comes("poseidon1-nightly", "Completed").await?;
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Done)
+        .await?;
+    running.stop().await?;
+    let pulls = world.harbour.pulls().await?;
+    assert_eq!(pulls.len(), 1);
+    let ordered = world.ordered_schedules("poseidon1").await?;
+    let nightly = ordered.iter().filter(|(name, ..)| name == "nightly");
+    assert_eq!(nightly.count(), 1, "{ordered:?}");
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_stopped_in_any_phase_of_a_copy() -> anyhow::Result<()> {
+    if is_skipped() {
+        return Ok(());
+    }
+    let world = small().await?;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.order("poseidon1").await?;
+    let copy = Sort {
+        kind: "CopyRequest",
+        plural: "copyrequests",
+        line: "restore copy tenant:poseidon1 namespace:dev into:dev-copy schedule:daily",
+        phases: &[
+            CHECKING,
+            "Making",
+            "Restoring",
+            "Verifying",
+            "Kept",
+            "Removing",
+        ],
+    };
+    let name = copy
+        .stopped_in_each(&world, async |phase, name| {
+            Ok((phase == "Removing").then(|| format!("restore withdraw {name}")))
+        })
+        .await?;
+    let running = Running::start(&world, "", &[])?;
+    world
+        .until_copy(&name, refloat::copy::Phase::Withdrawn)
+        .await?;
+    running.stop().await?;
+    let restores = world.velero_names("Restore", "restores").await?;
+    assert_eq!(restores.len(), 1, "{restores:?}");
+    world.check_untouched(&before, &order).await?;
     world.end().await
 }
 

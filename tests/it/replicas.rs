@@ -2,12 +2,13 @@
 //! back late does no harm.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harbour::gate::{Call, Fate, Gate, RuleId, Service};
+use harbour::gate::{Call, Fate, RuleId, Service};
 use harbour::world::Shape;
 use harbour::{REFLOAT_KUBERNETES_TOKEN, Setup};
 use hyper::Method;
@@ -55,80 +56,131 @@ pub fn phase_in(call: &Call) -> Option<String> {
     progressing["reason"].as_str().map(ToOwned::to_owned)
 }
 
-/// From the moment that `replica` writes down that a phase is reached, it is alone in
-/// its network: it reads nothing more, and what it writes arrives when another works.
-fn cut_off(gate: &Gate, replica: &'static str, phase: Phase, cut: &Arc<AtomicBool>) -> RuleId {
-    let cut = Arc::clone(cut);
-    gate.add(move |call| {
-        if call.service != Service::Kubernetes || call.token.as_deref() != Some(replica) {
-            return Fate::Pass;
+/// Where a leader is cut off: a kind of request by its plural, and a phase of it.
+#[derive(Clone, Copy, Debug)]
+struct Where {
+    plural: &'static str,
+    phase: &'static str,
+}
+
+const CHECKING: &str = "Checking";
+
+impl Where {
+    fn is_reached_by(self, call: &Call) -> bool {
+        if self.phase == CHECKING {
+            // What it writes as long as it checks: it asks what the backup holds.
+            return call.method == Method::POST && call.path().ends_with("/downloadrequests");
         }
-        if cut.load(Ordering::SeqCst) {
-            return if call.writes() {
-                Fate::Late(LATE)
-            } else {
-                Fate::CutBefore
-            };
-        }
-        let reached = call.method == Method::PUT
-            && call.path().contains("restorerequests")
-            && phase_in(call).as_deref() == Some(phase.name());
-        if reached {
-            cut.store(true, Ordering::SeqCst);
-            return Fate::CutAfter;
-        }
-        Fate::Pass
-    })
+        call.method == Method::PUT
+            && call.path().contains(self.plural)
+            && phase_in(call).as_deref() == Some(self.phase)
+    }
+}
+
+/// Two replicas, the first of which leads and is going to be cut off.
+struct Pair {
+    first: Refloat,
+    second: Refloat,
+    led_by: Option<String>,
+    cut: Arc<AtomicBool>,
+    rule: RuleId,
+}
+
+impl Pair {
+    /// From the moment that the first writes down that the phase is reached, it is alone in
+    /// its network: it reads nothing more, and what it writes arrives when another works.
+    async fn start(world: &World, at: Where) -> anyhow::Result<Self> {
+        let first = Refloat::start(&replica(world, "first")?)?;
+        until(|| async { Ok(holder(world).await?.is_some()) }).await?;
+        let led_by = holder(world).await?;
+        let cut = Arc::new(AtomicBool::new(false));
+        let is_cut = Arc::clone(&cut);
+        let rule = world.harbour.gate.add(move |call| {
+            if call.service != Service::Kubernetes || call.token.as_deref() != Some("first") {
+                return Fate::Pass;
+            }
+            if is_cut.load(Ordering::SeqCst) {
+                return if call.writes() {
+                    Fate::Late(LATE)
+                } else {
+                    Fate::CutBefore
+                };
+            }
+            if at.is_reached_by(call) {
+                is_cut.store(true, Ordering::SeqCst);
+                return Fate::CutAfter;
+            }
+            Fate::Pass
+        });
+        let second = Refloat::start(&replica(world, "second")?)?;
+        Ok(Self {
+            first,
+            second,
+            led_by,
+            cut,
+            rule,
+        })
+    }
+
+    /// Waits until the first is cut off and the second works.
+    async fn taken_over(&self, world: &World) -> anyhow::Result<()> {
+        until(|| async { Ok(self.cut.load(Ordering::SeqCst)) })
+            .await
+            .with_context(|| self.first.shown())?;
+        until(|| async {
+            let now = holder(world).await?;
+            Ok(now.is_some() && now != self.led_by)
+        })
+        .await
+        .context("nobody took over")
+    }
+
+    /// Waits until everything that the first still had under way has arrived, and ends.
+    async fn end(self, world: &World) -> anyhow::Result<()> {
+        let lost = self.first.ended().await;
+        tokio::time::sleep(LATE).await;
+        let Err(why) = lost else {
+            anyhow::bail!("it went on without the lease");
+        };
+        let why = format!("{why:#}");
+        anyhow::ensure!(why.contains("the lease refloat"), "{why}");
+        world.harbour.gate.remove(self.rule);
+        self.second.stop().await?;
+        anyhow::ensure!(holder(world).await?.is_none(), "the lease was not given up");
+        Ok(())
+    }
 }
 
 /// One restore during which the first replica is cut off in a phase.
-async fn cut_off_in(world: &World, phase: Phase) -> anyhow::Result<()> {
+async fn cut_off_in(world: &World, at: Where) -> anyhow::Result<()> {
     let before = world.harbour.platform.snapshot().await?;
     let order = world.order("poseidon1").await?;
     let gate = &world.harbour.gate;
     gate.take_journal();
-    let cut = Arc::new(AtomicBool::new(false));
-    let mut first = Refloat::start(&replica(world, "first")?)?;
-    until(|| async { Ok(holder(world).await?.is_some()) }).await?;
-    let led_by = holder(world).await?;
-    let rule = cut_off(gate, "first", phase, &cut);
-    let mut second = Refloat::start(&replica(world, "second")?)?;
+    let mut pair = Pair::start(world, at).await?;
     let name = world
         .ask(
-            &mut first,
+            &mut pair.first,
             "restore request tenant:poseidon1 namespaces:dev schedule:daily reason:replicas",
         )
         .await?;
-    if phase != Phase::AwaitingApproval {
+    let unasked = [CHECKING, "AwaitingApproval"].contains(&at.phase);
+    if !unasked {
         world.until_asked(&name).await?;
-        first.say("as grace: approve").await?;
+        pair.first.say("as grace: approve").await?;
     }
-    until(|| async { Ok(cut.load(Ordering::SeqCst)) })
-        .await
-        .with_context(|| first.shown())?;
-    until(|| async {
-        let now = holder(world).await?;
-        Ok(now.is_some() && now != led_by)
-    })
-    .await
-    .context("nobody took over")?;
-    if phase == Phase::AwaitingApproval {
+    pair.taken_over(world).await?;
+    if unasked {
         world.until_asked(&name).await?;
-        second.say(&format!("as grace: approve {name}")).await?;
+        pair.second
+            .say(&format!("as grace: approve {name}"))
+            .await?;
     }
     world
         .until_phase(&name, Phase::Done)
         .await
-        .with_context(|| second.shown())?;
-    // Everything that the first still had under way has arrived by now.
-    let lost = first.ended().await;
-    tokio::time::sleep(LATE).await;
-    let Err(why) = lost else {
-        anyhow::bail!("it went on without the lease");
-    };
-    let why = format!("{why:#}");
-    anyhow::ensure!(why.contains("the lease refloat"), "{why}");
-    gate.remove(rule);
+        .with_context(|| pair.second.shown())?;
+    pair.end(world).await?;
     world.check_restored(&name, &before, &order).await?;
     let restores = gate
         .take_journal()
@@ -140,8 +192,111 @@ async fn cut_off_in(world: &World, phase: Phase) -> anyhow::Result<()> {
         })
         .count();
     anyhow::ensure!(restores == 1, "{restores} Restores");
-    second.stop().await?;
-    anyhow::ensure!(holder(world).await?.is_none(), "the lease was not given up");
+    Ok(())
+}
+
+/// The same for an order of a schedule.
+async fn cut_off_in_a_schedule(world: &World, at: Where) -> anyhow::Result<()> {
+    let mut pair = Pair::start(world, at).await?;
+    let line = "schedule add tenant:poseidon1 name:nightly when:\"every day at 03:30\" keep:4w";
+    let name = world.order_schedule(&mut pair.first, line).await?;
+    let unasked = at.phase == "AwaitingApproval";
+    if !unasked {
+        world.until_schedule_asked(&name).await?;
+        pair.first.say("as grace: approve").await?;
+    }
+    pair.taken_over(world).await?;
+    if unasked {
+        world.until_schedule_asked(&name).await?;
+        pair.second
+            .say(&format!("as grace: approve {name}"))
+            .await?;
+    }
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Confirming)
+        .await
+        .with_context(|| pair.second.shown())?;
+    world.run_comes("poseidon1-nightly", "Completed").await?;
+    world
+        .until_schedule(&name, refloat::schedule::Phase::Done)
+        .await?;
+    pair.end(world).await?;
+    let pulls = world.harbour.pulls().await?;
+    anyhow::ensure!(pulls.len() == 1, "{} pull requests", pulls.len());
+    let ordered = world.ordered_schedules("poseidon1").await?;
+    let nightly = ordered.iter().filter(|(name, ..)| name == "nightly");
+    anyhow::ensure!(nightly.count() == 1, "{ordered:?}");
+    Ok(())
+}
+
+/// The same for a copy, which is there to be used until somebody says that it may go.
+async fn cut_off_in_a_copy(world: &World, at: Where) -> anyhow::Result<()> {
+    use refloat::copy::Phase;
+    let before = world.harbour.platform.snapshot().await?;
+    let order = world.order("poseidon1").await?;
+    let mut pair = Pair::start(world, at).await?;
+    let line = "restore copy tenant:poseidon1 namespace:dev into:dev-copy schedule:daily";
+    let name = world.ask_for_copy(&mut pair.first, line).await?;
+    let withdraw = format!("restore withdraw {name}");
+    if at.phase == "Removing" {
+        world.until_copy(&name, Phase::Kept).await?;
+        pair.first.say(&withdraw).await?;
+    }
+    pair.taken_over(world).await?;
+    if at.phase != "Removing" {
+        world
+            .until_copy(&name, Phase::Kept)
+            .await
+            .with_context(|| pair.second.shown())?;
+        pair.second.say(&withdraw).await?;
+    }
+    world
+        .until_copy(&name, Phase::Withdrawn)
+        .await
+        .with_context(|| pair.second.shown())?;
+    pair.end(world).await?;
+    let restores = world.velero_names("Restore", "restores").await?;
+    anyhow::ensure!(restores.len() == 1, "{restores:?}");
+    world.check_untouched(&before, &order).await
+}
+
+/// A story in which the leader is cut off.
+type Story =
+    for<'w> fn(&'w World, Where) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'w>>;
+
+/// Cuts a leader off in each of these phases; each has a world of its own, since they
+/// mostly wait.
+async fn in_each(
+    plural: &'static str,
+    phases: &[&'static str],
+    story: Story,
+) -> anyhow::Result<()> {
+    if external().is_some() {
+        println!("skipped: only the harbour's own API server can cut connections");
+        return Ok(());
+    }
+    let runs = phases.iter().map(|&phase| {
+        let run = tokio::spawn(async move {
+            let world = World::start(Setup {
+                shape: Shape::small(),
+                days_of_backups: 2,
+                ..Setup::default()
+            })
+            .await?;
+            world.harbour.gate.keep_journal();
+            story(&world, Where { plural, phase }).await?;
+            world.end().await
+        });
+        (phase, run)
+    });
+    let runs: Vec<_> = runs.collect();
+    let mut failed = Vec::new();
+    for (phase, run) in runs {
+        if let Err(error) = run.await? {
+            failed.push(format!("cut off in {phase}: {error:#}"));
+        }
+    }
+    anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
     Ok(())
 }
 
@@ -149,48 +304,46 @@ async fn cut_off_in(world: &World, phase: Phase) -> anyhow::Result<()> {
 /// what the first still sends arrives after that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_cut_off_does_no_harm() -> anyhow::Result<()> {
-    if external().is_some() {
-        println!("skipped: only the harbour's own API server can cut connections");
-        return Ok(());
-    }
-    let cut = [
-        Phase::AwaitingApproval,
-        Phase::Pausing,
-        Phase::Settling,
-        Phase::Protecting,
-        Phase::Clearing,
-        Phase::Restoring,
-        Phase::Verifying,
-        Phase::Resuming,
+    let phases = [
+        CHECKING,
+        "AwaitingApproval",
+        "Pausing",
+        "Settling",
+        "Protecting",
+        "Clearing",
+        "Restoring",
+        "Verifying",
+        "Resuming",
     ];
-    let failed = Arc::new(Mutex::new(Vec::new()));
-    // Each has a world of its own: they mostly wait.
-    let each = cut.map(|phase| {
-        let failed = Arc::clone(&failed);
-        tokio::spawn(async move {
-            let run = async {
-                let world = World::start(Setup {
-                    shape: Shape::small(),
-                    days_of_backups: 2,
-                    ..Setup::default()
-                })
-                .await?;
-                world.harbour.gate.keep_journal();
-                cut_off_in(&world, phase).await?;
-                world.end().await
-            };
-            if let Err(error) = run.await {
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.push(format!("cut off in {}: {error:#}", phase.name()));
-            }
-        })
-    });
-    for one in each {
-        one.await?;
-    }
-    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-    anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
-    Ok(())
+    in_each("restorerequests", &phases, |world, at| {
+        Box::pin(cut_off_in(world, at))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_cut_off_from_a_schedule_does_no_harm() -> anyhow::Result<()> {
+    let phases = ["AwaitingApproval", "Merging", "Applying", "Confirming"];
+    in_each("schedulerequests", &phases, |world, at| {
+        Box::pin(cut_off_in_a_schedule(world, at))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_cut_off_from_a_copy_does_no_harm() -> anyhow::Result<()> {
+    let phases = [
+        CHECKING,
+        "Making",
+        "Restoring",
+        "Verifying",
+        "Kept",
+        "Removing",
+    ];
+    in_each("copyrequests", &phases, |world, at| {
+        Box::pin(cut_off_in_a_copy(world, at))
+    })
+    .await
 }
 
 /// One that is stopped gives the lease up, and the other need not wait for its end;

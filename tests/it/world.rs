@@ -13,7 +13,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{CustomResourceExt as _, ResourceExt};
 use refloat::copy::CopyRequest;
-use refloat::request::{Phase, RestoreRequest, names, phase};
+use refloat::request::{Phase, RestoreRequest, Which, names, phase};
 use refloat::schedule::ScheduleRequest;
 
 use crate::install;
@@ -516,24 +516,28 @@ impl World {
 
         let restores = self.of_request("Restore", "restores", &uid).await?;
         anyhow::ensure!(restores.len() == 1, "{} Restores", restores.len());
+        // The way back may use the branch of the pause again, or have one of its own.
+        let branches = [Which::Pause, Which::Resume]
+            .map(|which| names::branch(&request.name_any(), &uid, which));
         let pulls = self.harbour.pulls().await?;
-        for which in [
-            refloat::request::Which::Pause,
-            refloat::request::Which::Resume,
-        ] {
-            let branch = names::branch(&request.name_any(), &uid, which);
-            let mine: Vec<_> = pulls.iter().filter(|pull| pull.head == branch).collect();
+        let mine: Vec<_> = pulls
+            .iter()
+            .filter(|pull| branches.contains(&pull.head))
+            .collect();
+        let numbers: Vec<u64> = mine.iter().map(|pull| pull.number).collect();
+        let known: Vec<u64> = [&status.pause, &status.resume]
+            .into_iter()
+            .filter_map(|pull| Some(pull.as_ref()?.opened.as_ref()?.number))
+            .collect();
+        anyhow::ensure!(
+            known.len() == 2 && numbers == known,
+            "the pull requests are {numbers:?}, and the request knows of {known:?}"
+        );
+        for pull in mine {
             anyhow::ensure!(
-                mine.len() == 1,
-                "{} pull requests to {}",
-                mine.len(),
-                which.word()
-            );
-            anyhow::ensure!(
-                mine.iter()
-                    .all(|pull| matches!(pull.status, PullStatus::Merged { .. })),
-                "the pull request to {} is not merged",
-                which.word()
+                matches!(pull.status, PullStatus::Merged { .. }),
+                "the pull request #{} is not merged",
+                pull.number
             );
         }
         Ok(())

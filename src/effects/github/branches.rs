@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Github;
 use super::orders::encode;
-use super::pulls::Proposal;
+use super::propose::Proposal;
 
 #[derive(Deserialize)]
 struct Sha {

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::orders::{Contents, contents, encode};
-use super::pulls::{Answer, Editing};
+use super::propose::Editing;
+use super::pulls::Answer;
 use super::{Github, Reference, reference};
 use crate::request::approval::Team;
 use crate::request::observed::{Pull, PullState, Review, ReviewState};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{Closing, Github, Merging, OfHead, Proposal, Proposed};
+use super::{Again, Among, Closing, Github, Merging, OfHead, Proposal, Proposed};
 use crate::order::{Edit, SelfHealRecord, self_heal_off, self_heal_restore};
 use crate::request::decide::MERGE_BLOCKED;
 use crate::request::{Fact, Opened, Which, names};
@@ -17,6 +17,10 @@ pub struct Context {
     pub order_path: String,
     /// What stood in the order before the pause; for the resume only.
     pub record: Option<SelfHealRecord>,
+    /// The pull request of the pause; for the resume only.
+    pub pause: Option<Opened>,
+    /// The branch of the pull request, if it was opened before.
+    pub branch: Option<String>,
     pub title: String,
     pub body: String,
     /// What the approval is bound to, once the head is known.
@@ -76,8 +80,18 @@ impl Github {
         act: impl AsyncFnOnce(Proposal<'_>) -> anyhow::Result<Proposed>,
     ) -> anyhow::Result<Fact> {
         let edit = |text: &str| edit(which, text, context.record.as_ref());
+        let usual = names::branch(&context.request, &context.uid, which);
+        let branch = context.branch.as_deref().unwrap_or(&usual);
+        let pause = context.pause.as_ref();
         let proposed = act(Proposal {
-            branch: &names::branch(&context.request, &context.uid, which),
+            branch,
+            among: pause.map_or(Among::Oldest, |pause| Among::After(pause.number)),
+            again: pause
+                .filter(|pause| pause.branch != branch)
+                .map(|pause| Again {
+                    branch: &pause.branch,
+                    head: &pause.head_sha,
+                }),
             path: &context.order_path,
             title: &context.title,
             body: &context.body,
