@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::refloat::{FAST, external, until};
-use crate::replicas::phase_in;
+use crate::replicas::{CHECKING, OF_A_COPY, OF_A_RESTORE, OF_A_SCHEDULE, phase_in};
 use crate::world::World;
 
 /// From SIGTERM to the end of the process.
@@ -139,8 +139,6 @@ struct Sort {
     phases: &'static [&'static str],
 }
 
-const CHECKING: &str = "Checking";
-
 impl Sort {
     fn requests(&self, world: &World) -> Api<DynamicObject> {
         let gvk = GroupVersionKind::gvk("refloat.dev", "v1alpha1", self.kind);
@@ -254,17 +252,7 @@ async fn it_can_be_stopped_in_any_phase() -> anyhow::Result<()> {
         kind: "RestoreRequest",
         plural: "restorerequests",
         line: "restore request tenant:poseidon1 namespaces:dev schedule:daily reason:stop",
-        phases: &[
-            CHECKING,
-            "AwaitingApproval",
-            "Pausing",
-            "Settling",
-            "Protecting",
-            "Clearing",
-            "Restoring",
-            "Verifying",
-            "Resuming",
-        ],
+        phases: OF_A_RESTORE,
     };
     let name = restore
         .stopped_in_each(&world, async |phase, name| {
@@ -292,13 +280,7 @@ async fn it_can_be_stopped_in_any_phase_of_a_schedule() -> anyhow::Result<()> {
         kind: "ScheduleRequest",
         plural: "schedulerequests",
         line: "schedule add tenant:poseidon1 name:nightly when:\"every day at 03:30\" keep:4w",
-        phases: &[
-            CHECKING,
-            "AwaitingApproval",
-            "Merging",
-            "Applying",
-            "Confirming",
-        ],
+        phases: OF_A_SCHEDULE,
     };
     let name = schedule
         .stopped_in_each(&world, async |phase, name| {
@@ -335,14 +317,7 @@ async fn it_can_be_stopped_in_any_phase_of_a_copy() -> anyhow::Result<()> {
         kind: "CopyRequest",
         plural: "copyrequests",
         line: "restore copy tenant:poseidon1 namespace:dev into:dev-copy schedule:daily",
-        phases: &[
-            CHECKING,
-            "Making",
-            "Restoring",
-            "Verifying",
-            "Kept",
-            "Removing",
-        ],
+        phases: OF_A_COPY,
     };
     let name = copy
         .stopped_in_each(&world, async |phase, name| {

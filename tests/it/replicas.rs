@@ -63,7 +63,37 @@ struct Where {
     phase: &'static str,
 }
 
-const CHECKING: &str = "Checking";
+pub const CHECKING: &str = "Checking";
+
+/// The phases of a restore on its way, in their order.
+pub const OF_A_RESTORE: &[&str] = &[
+    CHECKING,
+    "AwaitingApproval",
+    "Pausing",
+    "Settling",
+    "Protecting",
+    "Clearing",
+    "Restoring",
+    "Verifying",
+    "Resuming",
+];
+
+/// The same of a schedule, and of a copy.
+pub const OF_A_SCHEDULE: &[&str] = &[
+    CHECKING,
+    "AwaitingApproval",
+    "Merging",
+    "Applying",
+    "Confirming",
+];
+pub const OF_A_COPY: &[&str] = &[
+    CHECKING,
+    "Making",
+    "Restoring",
+    "Verifying",
+    "Kept",
+    "Removing",
+];
 
 impl Where {
     fn is_reached_by(self, call: &Call) -> bool {
@@ -304,18 +334,7 @@ async fn in_each(
 /// what the first still sends arrives after that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_cut_off_does_no_harm() -> anyhow::Result<()> {
-    let phases = [
-        CHECKING,
-        "AwaitingApproval",
-        "Pausing",
-        "Settling",
-        "Protecting",
-        "Clearing",
-        "Restoring",
-        "Verifying",
-        "Resuming",
-    ];
-    in_each("restorerequests", &phases, |world, at| {
+    in_each("restorerequests", OF_A_RESTORE, |world, at| {
         Box::pin(cut_off_in(world, at))
     })
     .await
@@ -323,8 +342,8 @@ async fn a_leader_that_was_cut_off_does_no_harm() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_cut_off_from_a_schedule_does_no_harm() -> anyhow::Result<()> {
-    let phases = ["AwaitingApproval", "Merging", "Applying", "Confirming"];
-    in_each("schedulerequests", &phases, |world, at| {
+    // As long as it is checked nothing is written that could come late.
+    in_each("schedulerequests", &OF_A_SCHEDULE[1..], |world, at| {
         Box::pin(cut_off_in_a_schedule(world, at))
     })
     .await
@@ -332,15 +351,7 @@ async fn a_leader_cut_off_from_a_schedule_does_no_harm() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_cut_off_from_a_copy_does_no_harm() -> anyhow::Result<()> {
-    let phases = [
-        CHECKING,
-        "Making",
-        "Restoring",
-        "Verifying",
-        "Kept",
-        "Removing",
-    ];
-    in_each("copyrequests", &phases, |world, at| {
+    in_each("copyrequests", OF_A_COPY, |world, at| {
         Box::pin(cut_off_in_a_copy(world, at))
     })
     .await

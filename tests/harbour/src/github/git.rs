@@ -34,18 +34,24 @@ struct Reader {
 }
 
 /// A `git` that reads nobody's configuration.
-fn command(dir: &Path) -> Command {
+pub(super) fn plain() -> Command {
     let mut command = Command::new("git");
     command
-        .arg("--git-dir")
-        .arg(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("LC_ALL", "C")
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
         .env_remove("GIT_INDEX_FILE")
+        .env_remove("GIT_PROTOCOL")
         .kill_on_drop(true);
+    command
+}
+
+/// The same in a repository.
+fn command(dir: &Path) -> Command {
+    let mut command = plain();
+    command.arg("--git-dir").arg(dir);
     command
 }
 
@@ -54,7 +60,7 @@ impl Git {
     pub(super) async fn open(dir: PathBuf, default_branch: &str) -> anyhow::Result<Self> {
         if !dir.join("HEAD").exists() {
             tokio::fs::create_dir_all(&dir).await?;
-            let made = Command::new("git")
+            let made = plain()
                 .args([
                     "init",
                     "--quiet",
@@ -64,9 +70,6 @@ impl Git {
                 ])
                 .arg(default_branch)
                 .arg(&dir)
-                .env("GIT_CONFIG_GLOBAL", "/dev/null")
-                .env("GIT_CONFIG_NOSYSTEM", "1")
-                .env_remove("GIT_DIR")
                 .output()
                 .await
                 .context("git cannot be run")?;

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
+use super::git;
 use super::reply::decode;
 
 /// The most that a client may say: what it wants and has, also once unpacked.
@@ -216,23 +216,15 @@ async fn run(
     protocol: Option<&str>,
     input: &[u8],
 ) -> anyhow::Result<Vec<u8>> {
-    let mut command = Command::new("git");
+    let mut command = git::plain();
     command
         // A commit is fetched by its id, as from GitHub.
         .args(["-c", "uploadpack.allowAnySHA1InWant=true", "upload-pack"])
         .args(args)
         .arg(dir)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("LC_ALL", "C")
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_INDEX_FILE")
-        .env_remove("GIT_PROTOCOL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     if let Some(protocol) = protocol {
         command.env("GIT_PROTOCOL", protocol);
     }
